@@ -1,0 +1,62 @@
+# make run   start the app          make test   everything CI checks
+# make bench, proof, gallery, train: see README.md. Each target installs what it needs into .venv, once.
+
+PYTHON ?= python3
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+APP := $(VENV)/.app-installed
+DEV := $(VENV)/.dev-installed
+BROWSER := $(VENV)/.browser-found
+
+.PHONY: run test lint bench proof gallery train clean
+.DELETE_ON_ERROR:
+
+run: $(APP)
+	$(BIN)/streamlit run streamlit_app.py --server.address localhost --server.port $(PORT)
+
+test: $(DEV) $(BROWSER) lint
+	$(BIN)/pytest
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+bench: $(APP)
+	$(BIN)/python -m benchmarks.bench
+
+proof: $(APP)
+	$(BIN)/python -m qwenvl_debug.micro.proof
+
+gallery: $(APP)
+	$(BIN)/python -m qwenvl_debug.micro.make_gallery
+
+train: $(APP)
+	$(BIN)/python -m qwenvl_debug.micro.train
+
+clean:
+	rm -rf $(VENV)
+
+# Stamps: a second run starts at once; a changed list of packages installs again.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(APP): requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e .
+	@touch $@
+
+$(DEV): requirements.txt requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[dev]"
+	@touch $@ $(APP)
+
+# The browser tests drive a Chromium: the machine's own, Debian's package, or Playwright's.
+$(BROWSER): | $(DEV)
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	elif [ -f /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium; \
+	else $(BIN)/playwright install chromium; fi
+	@touch $@

@@ -1,0 +1,1 @@
+"""The Python door: everything a notebook or script needs, from one import."""
