@@ -1,1 +1,76 @@
-"""The Python door: everything a notebook or script needs, from one import."""
+"""The Python door: everything a notebook or script needs, from one import.
+
+    import qwenvl_debug as qd
+
+    model = qd.load_model("micro")
+    good = model.ask(qd.Case("clear.png", "Which tower is this?"))
+    bad = model.ask(qd.Case("fog.png", "Which tower is this?"))
+    qd.compare(good, bad, target="Oriental Pearl Tower").table()
+
+Names are looked up on first use, so that importing the package does not import torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+# Bound here and now: the function shares its name with the room it comes from, and only an import that happens first
+# makes sure that `qd.compare` is the function ever after.
+from qwenvl_debug.compare import Comparison, compare
+
+if TYPE_CHECKING:
+    from qwenvl_debug.case import Case, Picture, is_right
+    from qwenvl_debug.errors import QwenVLDebugError
+    from qwenvl_debug.maps import AttentionMap, MapStack, Query, answer_query, map_stack, question_query
+    from qwenvl_debug.model import DebugModel, Run, load_model
+    from qwenvl_debug.report import overlay
+
+_HOME = {
+    "AttentionMap": "maps",
+    "Case": "case",
+    "DebugModel": "model",
+    "MapStack": "maps",
+    "Picture": "case",
+    "Query": "maps",
+    "QwenVLDebugError": "errors",
+    "Run": "model",
+    "answer_query": "maps",
+    "is_right": "case",
+    "load_model": "model",
+    "map_stack": "maps",
+    "overlay": "report",
+    "question_query": "maps",
+}
+
+__version__ = version("qwenvl-debug")
+__all__ = [
+    "AttentionMap",
+    "Case",
+    "Comparison",
+    "DebugModel",
+    "MapStack",
+    "Picture",
+    "Query",
+    "QwenVLDebugError",
+    "Run",
+    "answer_query",
+    "compare",
+    "is_right",
+    "load_model",
+    "map_stack",
+    "overlay",
+    "question_query",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the room a public name lives in when the name is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
