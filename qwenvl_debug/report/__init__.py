@@ -1,0 +1,6 @@
+"""What leaves the program as a file: a map over its picture (`overlay`), in colours of one scale (`palette`)."""
+
+from qwenvl_debug.report.overlay import overlay
+from qwenvl_debug.report.palette import PALETTES, palette
+
+__all__ = ["PALETTES", "overlay", "palette"]

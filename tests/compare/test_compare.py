@@ -1,0 +1,160 @@
+"""Comparisons of runs that are small enough to check by hand, and unequal grids."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import jensenshannon
+
+from qwenvl_debug.compare import common_grid, compare
+from qwenvl_debug.errors import QueryError
+from qwenvl_debug.maps import jensen_shannon, question_query
+from tests.maps.hand_made import CELLS, make_run
+
+FIRST_CELL = np.array([0.6, 0, 0, 0, 0, 0])
+LAST_CELL = np.array([0, 0, 0, 0, 0, 0.3])
+EVEN = np.full(6, 0.1)
+
+
+@pytest.fixture
+def run():
+    return make_run([FIRST_CELL, EVEN])
+
+
+def test_comparing_a_run_with_itself_gives_exactly_zero(run):
+    same = compare(run, run)
+    assert (same.divergence[[0, 2]] == 0).all()
+    assert (same.divergence_mean[[0, 2]] == 0).all()
+
+
+def test_heads_that_look_at_different_cells_differ_by_one_and_equal_ones_by_zero(run):
+    assert compare(run, make_run([LAST_CELL, EVEN])).divergence[0].tolist() == [1.0, 0.0]
+
+
+def test_the_mean_compares_the_head_mean_maps():
+    comparison = compare(make_run([FIRST_CELL, EVEN]), make_run([LAST_CELL, EVEN]))
+    left = np.array([7, 1, 1, 1, 1, 1]) / 12  # (first cell + even) / 2
+    assert comparison.divergence_mean[0] == pytest.approx(jensenshannon(left, left[::-1], base=2) ** 2, abs=1e-6)
+
+
+def test_comparison_is_symmetric(run):
+    other = make_run([EVEN, LAST_CELL])
+    assert np.array_equal(compare(run, other).divergence, compare(other, run).divergence, equal_nan=True)
+
+
+def test_layers_without_a_map_stay_nan_and_are_never_the_most_different(run):
+    comparison = compare(run, make_run([FIRST_CELL, EVEN], layer_2=[LAST_CELL, EVEN]))
+    assert np.isnan(comparison.divergence[1]).all()
+    assert comparison.most_different_layer() == 2
+
+
+def test_no_layer_is_most_different_where_none_has_a_map(run):
+    blind = make_run([np.zeros(6), np.zeros(6)])
+    assert compare(run, blind).most_different_layer() is None
+
+
+def test_a_target_is_asked_with_on_both_sides_and_the_own_answers_are_kept(run):
+    comparison = compare(run, replace(run, answer="dog"), target="bird")
+    assert [side.answer for side in comparison.asked] == ["bird", "bird"]
+    assert (comparison.correct.answer, comparison.failing.answer) == ("cat", "dog")
+    assert comparison.left.query.label == comparison.right.query.label == "bird"
+
+
+def test_a_run_that_was_forced_to_the_target_is_not_run_again(run):
+    forced = run.force("bird")
+    assert compare(forced, run, target="bird").asked[0] is forced
+
+
+def test_chosen_tokens_ask_in_place_of_the_answer(run):
+    other = make_run([EVEN, EVEN], question=([FIRST_CELL, EVEN], [FIRST_CELL, EVEN]))
+    comparison = compare(run, other, correct_query=question_query(run), failing_query=question_query(other))
+    assert (comparison.divergence[0] == 0).all()
+
+
+def test_target_and_chosen_tokens_together_are_refused(run):
+    with pytest.raises(QueryError, match="not with both"):
+        compare(run, run, target="bird", correct_query=question_query(run))
+
+
+def test_runs_of_models_of_unequal_depth_are_refused(run):
+    deeper = replace(run, trace=replace(run.trace, n_layers=4))
+    with pytest.raises(QueryError, match="3 layers of 2 heads"):
+        compare(run, deeper)
+
+
+def test_the_table_ranks_heads_and_puts_those_without_a_map_last(run):
+    table = compare(run, make_run([LAST_CELL, EVEN], layer_2=[FIRST_CELL, EVEN])).table()
+    assert list(table.columns) == ["layer", "head", "left", "right", "difference", "left_entropy", "right_entropy"]
+    assert len(table) == 6
+    assert table.iloc[0].tolist() == pytest.approx([0, 0, 0.6, 0.3, 1.0, 0.0, 0.0])
+    assert table["layer"].tolist()[-2:] == [1, 1]
+    assert table["difference"].isna().tolist() == [False] * 4 + [True] * 2
+
+
+def test_the_layer_table_is_in_the_models_order_with_mean_shares(run):
+    layers = compare(run, make_run([LAST_CELL, EVEN])).layers()
+    assert layers["layer"].tolist() == [0, 1, 2]
+    assert layers["left"].tolist()[0] == pytest.approx(0.6)
+    assert layers["right"].tolist()[0] == pytest.approx(0.45)
+    assert layers.iloc[1, 1:].isna().all()
+
+
+def test_the_dictionary_is_plain_json_without_nan(run):
+    text = json.dumps(compare(run, make_run([LAST_CELL, EVEN])).to_dict(), allow_nan=False)
+    back = json.loads(text)
+    assert back["layers"][1]["difference"] is None
+    assert back["heads"][0]["difference"] == 1.0
+    assert back["most_different_layer"] == 0
+
+
+def test_equal_grids_come_out_as_they_went_in():
+    maps = np.random.default_rng(1).random((2, 3, 5))
+    left, right = common_grid(maps, maps)
+    assert np.array_equal(left, maps)
+    assert np.array_equal(right, maps)
+
+
+UNEQUAL = pytest.mark.parametrize("shapes", [((2, 3), (3, 2)), ((7, 5), (10, 12)), ((1, 1), (4, 9))])
+
+
+@UNEQUAL
+def test_unequal_grids_keep_the_mass_of_every_map(shapes):
+    rng = np.random.default_rng(3)
+    maps = [rng.random((4, *shape)) for shape in shapes]
+    laid = common_grid(*maps)
+    assert laid[0].shape == laid[1].shape
+    for before, after in zip(maps, laid, strict=True):
+        assert np.allclose(after.sum(axis=(1, 2)), before.sum(axis=(1, 2)))
+
+
+@UNEQUAL
+def test_unequal_grids_differ_as_much_as_on_the_finest_grid_that_divides_both(shapes):
+    rng = np.random.default_rng(4)
+    (rows, cols), (other_rows, other_cols) = shapes
+    left, right = rng.random((rows, cols)), rng.random((other_rows, other_cols))
+    fine_rows, fine_cols = np.lcm(rows, other_rows), np.lcm(cols, other_cols)
+    fine_left = np.kron(left, np.ones((fine_rows // rows, fine_cols // cols)))
+    fine_right = np.kron(right, np.ones((fine_rows // other_rows, fine_cols // other_cols)))
+    expected = jensenshannon(fine_left.ravel(), fine_right.ravel(), base=2) ** 2
+    assert jensen_shannon(*(side.ravel() for side in common_grid(left, right))) == pytest.approx(expected)
+
+
+def test_a_cell_is_cut_by_area():
+    left, right = common_grid(np.array([[6.0, 0]]), np.array([[1.0, 2, 3]]))
+    assert np.allclose(left, [[4, 2, 0, 0]])  # borders at 1/3, 1/2, 2/3
+    assert np.allclose(right, [[1, 1, 1, 3]])
+
+
+def test_the_same_picture_in_finer_cells_differs_by_nothing():
+    coarse = np.random.default_rng(5).random((3, 4))
+    fine = np.kron(coarse, np.ones((2, 3)))
+    left, right = common_grid(coarse, fine)
+    assert jensen_shannon(left.ravel(), right.ravel()) == pytest.approx(0, abs=1e-12)
+
+
+def test_even_attention_differs_by_nothing_whatever_the_grids():
+    tall = make_run([EVEN, EVEN])
+    wide = replace(tall, grids=(SimpleNamespace(rows=1, cols=6, positions=CELLS, picture=0),))
+    assert compare(tall, wide).divergence[0].tolist() == pytest.approx([0, 0], abs=1e-7)
