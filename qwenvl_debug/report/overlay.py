@@ -8,6 +8,7 @@ import numpy as np
 from qwenvl_debug.case import Picture
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import AttentionMap
+from qwenvl_debug.report.palette import cell_alpha
 from qwenvl_debug.report.palette import palette as colour_scale
 
 
@@ -16,14 +17,14 @@ def overlay(
     attention: AttentionMap,
     opacity: float = 0.6,
     scale: float | None = None,
-    palette: str = "inferno",
+    palette: str = "magma",
 ) -> bytes:
     """Draw a map over its picture.
 
     Args:
         picture: the picture the map belongs to.
         attention: the map; its cells stretch evenly over the picture.
-        opacity: 0 shows the picture alone, 1 the cells alone.
+        opacity: 0 shows the picture alone, 1 covers it where attention is strongest (see `palette.cell_alpha`).
         scale: the value that gets the last colour, in the map's own unit; larger values get it too. By default the
             map's greatest value. Give both sides of a comparison the same scale, or their colours do not compare.
         palette: one of `report.palette.PALETTES`.
@@ -43,7 +44,9 @@ def overlay(
         scale = float(values.max()) or 1.0
     if not 0 < scale < np.inf:
         raise QueryError(f"The colour scale must end above 0; {scale} does not.")
-    steps = np.rint(np.clip(values / scale, 0, 1) * 255).astype(np.uint8)
-    cells = cv2.resize(colour_scale(palette)[steps], picture.size, interpolation=cv2.INTER_NEAREST)
-    drawn = cv2.addWeighted(picture.pixels, 1 - opacity, cells, opacity, 0)
+    share = np.clip(values / scale, 0, 1)
+    colours = colour_scale(palette)[np.rint(share * 255).astype(np.uint8)]
+    cells = cv2.resize(colours, picture.size, interpolation=cv2.INTER_NEAREST)
+    alpha = cv2.resize(cell_alpha(share, opacity), picture.size, interpolation=cv2.INTER_NEAREST)
+    drawn = cv2.blendLinear(cells, picture.pixels, np.float32(alpha), np.float32(1 - alpha))
     return Picture.open(drawn).png()
