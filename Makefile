@@ -9,7 +9,7 @@ APP := $(VENV)/.app-installed
 DEV := $(VENV)/.dev-installed
 BROWSER := $(VENV)/.browser-found
 
-.PHONY: run test lint bench proof gallery train clean
+.PHONY: run test lint bench proof gallery train docs clean
 .DELETE_ON_ERROR:
 
 run: $(APP)
@@ -34,6 +34,9 @@ gallery: $(APP)
 
 train: $(APP)
 	$(BIN)/python -m qwenvl_debug.micro.train
+
+docs: $(APP)
+	$(BIN)/python -c 'from qwenvl_debug.maps.measures import markdown; print(markdown(), end="")' > docs/measures.md
 
 clean:
 	rm -rf $(VENV)

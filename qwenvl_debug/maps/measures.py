@@ -1,8 +1,8 @@
 """What each number means and how it is computed: the one home of every measure's name, formula and plain words.
 
-Pages take their tooltips from `MEASURES`, docs/measures.md is written from it, and the functions below are the only
-place where the formulas are code. All take non-negative weights, compute in float64, and give NaN where a number
-would mean nothing: an all-zero map, a map of one cell, a layer without a map.
+Pages take their tooltips from `MEASURES`, `make docs` writes docs/measures.md from it, and the functions below are
+the only place where the formulas are code. All take non-negative weights, compute in float64, and give NaN where a
+number would mean nothing: an all-zero map, a map of one cell, a layer without a map.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,8 @@ class Measure:
         formula: how it is computed, in ASCII.
         plain: one or two sentences for somebody who meets it for the first time.
         low, high: the least and the greatest value it can take.
+        reference: what to hold a value against: what no structure at all would score.
+        example: a case small enough to check by hand.
         source: where the method comes from.
         compute: the function that computes it.
     """
@@ -29,6 +31,8 @@ class Measure:
     plain: str
     low: float
     high: float
+    reference: str
+    example: str
     source: str
     compute: Callable[..., np.ndarray]
 
@@ -105,6 +109,8 @@ MEASURES: dict[str, Measure] = {
         ),
         low=0.0,
         high=1.0,
+        reference="a row that spreads evenly gives the picture's tokens divided by all tokens up to its own",
+        example="a row of 0.1, 0.2, 0.3, 0.4 with the picture on the middle two tokens: 0.5",
         source="a plain sum of the softmax weights",
         compute=image_share,
     ),
@@ -114,6 +120,8 @@ MEASURES: dict[str, Measure] = {
         plain="How spread out a map is: 0 when a single cell holds everything, 1 when all cells are equal.",
         low=0.0,
         high=1.0,
+        reference="an even map has 1",
+        example="two equal cells out of eight, the rest empty: ln 2 / ln 8 = 1/3",
         source="Shannon 1948, divided by its greatest possible value",
         compute=entropy,
     ),
@@ -126,7 +134,29 @@ MEASURES: dict[str, Measure] = {
         ),
         low=0.0,
         high=1.0,
+        reference="two even maps, or the same map twice, have 0",
+        example="(1, 0) against (1/2, 1/2): 0.311",
         source="Jensen-Shannon divergence, Lin 1991; not its square root",
         compute=jensen_shannon,
     ),
 }
+
+
+def markdown() -> str:
+    """The page docs/measures.md."""
+    parts = [
+        "# Measures",
+        "What every number in the app, the tables and the JSON means. A is a map (>= 0) over the cells of one\n"
+        "picture. Where a number would mean nothing (an all-zero map, a layer without softmax attention) it is\n"
+        "left empty.",
+    ]
+    for key, measure in MEASURES.items():
+        parts += [
+            f"## {measure.name} (`{key}`)",
+            measure.plain,
+            f"- **Formula:** `{measure.formula}`\n"
+            f"- **Range:** {measure.low:g} to {measure.high:g}; {measure.reference}\n"
+            f"- **Example:** {measure.example}\n"
+            f"- **Source:** {measure.source}",
+        ]
+    return "\n\n".join(parts) + "\n"

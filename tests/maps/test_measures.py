@@ -1,11 +1,14 @@
 """The measures against closed forms and against SciPy."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
 
 from qwenvl_debug.maps import MEASURES, entropy, image_share, jensen_shannon
+from qwenvl_debug.maps.measures import markdown
 
 
 @pytest.fixture
@@ -77,10 +80,14 @@ def test_tiny_weights_keep_their_measures():
     assert jensen_shannon(tiny, np.array([1.0, 1, 0, 0])) == 0.0
 
 
-def test_every_measure_explains_itself():
-    for measure in MEASURES.values():
-        assert measure.plain.endswith(".")
-        assert measure.name
-        assert measure.formula
-        assert measure.source
-        assert measure.low < measure.high
+def test_the_worked_examples_are_true():
+    assert "0.5" in MEASURES["image_share"].example  # the test above
+    assert MEASURES["entropy"].example.endswith("= 1/3")
+    assert entropy(np.array([1, 1, 0, 0, 0, 0, 0, 0])) == pytest.approx(1 / 3)
+    example = float(jensen_shannon(np.array([1, 0]), np.array([0.5, 0.5])))
+    assert MEASURES["divergence"].example.endswith(f"{example:.3f}")
+
+
+def test_the_page_about_measures_says_what_the_code_says():
+    page = Path(__file__).parents[2] / "docs" / "measures.md"
+    assert page.read_text(encoding="utf-8") == markdown(), "run: make docs"

@@ -1,0 +1,130 @@
+"""A run and a comparison as plain text, for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qwenvl_debug.maps import map_stack
+
+if TYPE_CHECKING:
+    from qwenvl_debug.compare import Comparison
+    from qwenvl_debug.model import Run
+
+BAR = 24
+"""Widest bar, in characters."""
+
+
+def run_text(run: Run) -> str:
+    """The answer, whether it is right, every answer token with its next best, and how much the layers read."""
+    lines = [run.case.question.strip(), "", *_answer_lines(run)]
+    tokens = [token for token in run.tokens if token.kind in ("answer", "end") and token.probability is not None]
+    lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
+    for picture in range(len(run.grids)):
+        stack = map_stack(run, picture=picture)
+        shares = [(str(layer), stack.image_share_mean[layer]) for layer in stack.layers_with_maps]
+        which = "the picture" if len(run.grids) == 1 else f"picture {picture}"
+        lines += ["", f"Attention of “{stack.query.label}” on {which}, of {stack.grid.rows} x {stack.grid.cols} cells:"]
+        rows = [(layer, percent(share), bar(share)) for layer, share in shares]
+        lines += columns([("layer", "share", ""), *rows], right=(0, 1))
+        lines += _without_map(stack.layers_with_maps, run.trace.n_layers)
+    return "\n".join(lines)
+
+
+def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
+    """Both answers, the layers side by side, and the heads that differ most."""
+    lines = []
+    for side, run in (("correct", comparison.correct), ("failing", comparison.failing)):
+        lines += [f"{side}: {run.case.pictures[0].name}", run.case.question.strip(), *_answer_lines(run), ""]
+    if comparison.target is not None:
+        lines.append(f"Both sides are asked with the words of “{comparison.target}”.")
+    else:
+        lines.append("Each side is asked with its own answer; give a target to ask both with the same words.")
+    table = comparison.layers().dropna(subset=["difference"])
+    rows = [
+        (str(int(layer)), percent(left), percent(right), f"{difference:.3f}", bar(difference))
+        for layer, left, right, difference in table[["layer", "left", "right", "difference"]].itertuples(index=False)
+    ]
+    lines += [
+        "",
+        "Share of attention on the picture, and how far apart the two maps lie (0 the same, 1 no cell shared):",
+    ]
+    lines += columns([("layer", "correct", "failing", "distance", ""), *rows], right=(0, 1, 2, 3))
+    lines += _without_map(table["layer"].tolist(), len(comparison.divergence))
+    top = comparison.table().dropna(subset=["difference"]).head(best_heads)
+    if len(top):
+        named = [f"{int(row.layer)}.{int(row.head)} ({row.difference:.3f})" for row in top.itertuples()]
+        lines += ["", f"Most different: layer {comparison.most_different_layer()}; of single heads {', '.join(named)}."]
+    return "\n".join(lines)
+
+
+def percent(share: float) -> str:
+    """A share of 0..1 in words, with as many digits as it deserves."""
+    value = float(share) * 100
+    if np.isnan(value):
+        return "no value"
+    if 0 < value < 0.01:
+        return "< 0.01 %"
+    return f"{value:.{0 if value >= 10 or value == 0 else 1 if value >= 1 else 2}f} %"
+
+
+def bar(share: float) -> str:
+    """A bar of eighth blocks, full at 1."""
+    eighths = round(float(np.clip(share, 0, 1)) * BAR * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Rows of text set in columns; Chinese characters take two places, as terminals draw them.
+
+    Args:
+        rows: equally many cells each.
+        right: the columns that are set to the right.
+    """
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = []
+        for number, (text, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - _width(text))
+            cells.append(space + text if number in right else text + space)
+        lines.append(("  " + "  ".join(cells)).rstrip())
+    return lines
+
+
+def _answer_lines(run: Run) -> list[str]:
+    said = run.answer.strip() or "(no words)"
+    verdict = {None: "", True: "   as expected", False: f"   expected: {run.case.expected}"}[run.right]
+    forced = "   (this answer was given, not chosen)" if run.target is not None else ""
+    return [f"  {said}{verdict}{forced}"]
+
+
+def _token_cells(token) -> tuple[str, str, str]:
+    others = [other for other in token.alternatives if other.id != token.id][:2]
+    return (
+        _shown(token.text),
+        percent(token.probability),
+        ", ".join(f"{_shown(other.text)} {percent(other.probability)}" for other in others),
+    )
+
+
+def _shown(text: str) -> str:
+    """A token's text on one line: line breaks and the like as escapes, a token of spaces as visible marks."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text.strip(" ") or "␣" * len(text)
+
+
+def _without_map(layers: Sequence[int], count: int) -> list[str]:
+    missing = [str(layer) for layer in range(count) if layer not in set(layers)]
+    return [f"  layers {', '.join(missing)} have no softmax attention, so no map"] if missing else []
+
+
+def _width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
