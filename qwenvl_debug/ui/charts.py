@@ -1,0 +1,154 @@
+"""How do the two runs differ over the layers and heads? Charts; a click on one asks the viewer to go there.
+
+The correct run is blue-green and drawn with round points, the failing one orange with square points, everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from qwenvl_debug.compare import Comparison
+
+CORRECT, FAILING, DIFFERENCE = "#0f8a99", "#d9620f", "#7b6fd0"
+"""Okabe-Ito-like hues that stay apart with every kind of colour blindness, and readable on light and dark."""
+
+LAYER_CLICK = "layer"
+CELL_CLICK = "cell"
+_HEIGHTS = {"image share": 150, "entropy": 112, "divergence": 150}
+"""Pixels, axes and legend included."""
+
+
+def layer_chart(comparison: Comparison, measure: str) -> alt.LayerChart:
+    """One measure over the layers, both sides (or their difference); a click chooses the nearest layer.
+
+    Args:
+        comparison: what is compared.
+        measure: "image share", "entropy" or "divergence", each of the mean over heads.
+    """
+    table, title, sides = _layers(comparison, measure)
+    last = measure == "divergence"
+    x = alt.X(
+        "layer:Q",
+        title="layer" if last else None,
+        axis=alt.Axis(tickMinStep=1, format="d", grid=False, titlePadding=4),
+        scale=alt.Scale(nice=False),
+    )
+    share = measure == "image share"
+    y = alt.Y(
+        "value:Q",
+        title=title,
+        scale=alt.Scale(domain=[0, 1]) if measure == "entropy" else alt.Scale(domainMin=0, nice=True),
+        axis=alt.Axis(format=".0%" if share else ".2~f", tickCount=3, minExtent=30, titlePadding=6),
+    )
+    names = list(sides)
+    legend = alt.Legend(title=None, orient="top", offset=0) if share else None
+    colour = alt.Color("side:N", scale=alt.Scale(domain=names, range=list(sides.values())), legend=legend)
+    shapes = ["circle", "square"][: len(sides)]
+    shape = alt.Shape("side:N", scale=alt.Scale(domain=names, range=shapes), legend=legend)
+    tips = [
+        alt.Tooltip("layer:Q", format="d"),
+        *[alt.Tooltip(f"{side}:Q", format=".1%" if share else ".3f") for side in sides],
+    ]
+    click = alt.selection_point(
+        name=LAYER_CLICK, fields=["layer"], nearest=True, on="click", toggle=False, clear=False, empty=False
+    )
+    hover = alt.selection_point(fields=["layer"], nearest=True, on="pointerover", clear="pointerout", empty=False)
+    base = alt.Chart(table)
+    wide = table.pivot(index="layer", columns="side", values="value").reset_index()
+    rule = (
+        alt.Chart(wide)
+        .mark_rule(strokeWidth=10)
+        .encode(x=x, tooltip=tips, opacity=alt.when(hover | click).then(alt.value(0.16)).otherwise(alt.value(0)))
+        .add_params(click, hover)
+    )
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
+    points = base.mark_point(filled=True, size=36, opacity=1).encode(x=x, y=y, color=colour, shape=shape)
+    return alt.layer(line, points, rule).properties(height=_HEIGHTS[measure])
+
+
+def head_chart(comparison: Comparison) -> alt.LayerChart:
+    """Divergence of every layer and head, the mean of the heads on top; a click chooses a layer and a head."""
+    layers, heads = comparison.divergence.shape
+    values = np.concatenate([comparison.divergence_mean[:, None], comparison.divergence], axis=1)
+    names = ["mean", *map(str, range(heads))]
+    table = pd.DataFrame(
+        {
+            "layer": np.repeat(np.arange(layers), heads + 1),
+            "head": np.tile(np.arange(-1, heads), layers),
+            "name": names * layers,
+            "divergence": values.ravel().astype(float),
+        }
+    )
+    click = alt.selection_point(
+        name=CELL_CLICK, fields=["layer", "head"], on="click", toggle=False, clear=False, empty=False
+    )
+    top = max(float(np.nanmax(values)) if np.isfinite(values).any() else 0.0, 0.05)
+    return (
+        alt.Chart(table)
+        .mark_rect(cursor="pointer")
+        .encode(
+            x=alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            y=alt.Y("name:O", title="head", sort=names, axis=alt.Axis(labelOverlap=True)),
+            color=alt.Color(
+                "divergence:Q",
+                scale=alt.Scale(scheme="viridis", domain=[0, top]),
+                legend=alt.Legend(title="divergence", orient="right", gradientLength=240, format=".2~f"),
+            ),
+            stroke=alt.when(click).then(alt.value(FAILING)).otherwise(alt.value(None)),
+            strokeWidth=alt.value(3),
+            tooltip=[
+                alt.Tooltip("layer:O"),
+                alt.Tooltip("name:O", title="head"),
+                alt.Tooltip("divergence:Q", format=".3f"),
+            ],
+        )
+        .add_params(click)
+        .properties(height=sum(_HEIGHTS.values()))
+    )
+
+
+def describe(comparison: Comparison, measure: str) -> str:
+    """What a chart shows, in words, for someone who cannot see it."""
+    if measure == "heads":
+        table = comparison.table()
+        if table["difference"].isna().all():
+            return "Heatmap of the divergence of every layer and head; no layer has a map on both sides."
+        best = table.iloc[0]
+        return (
+            "Heatmap of the divergence between the two runs for every layer and head. "
+            f"Highest at layer {best.layer:.0f}, head {best['head']:.0f}: {best.difference:.2f}."
+        )
+    table, _, sides = _layers(comparison, measure)
+    parts = []
+    for side in sides:
+        values = table.loc[table["side"] == side].dropna()
+        if len(values):
+            top = values.loc[values["value"].idxmax()]
+            parts.append(
+                f"{side} from {values['value'].min():.2f} to {top['value']:.2f}, highest at layer {top['layer']}"
+            )
+    return f"Line chart of {measure} over the layers: {'; '.join(parts) or 'no values'}."
+
+
+def _layers(comparison: Comparison, measure: str) -> tuple[pd.DataFrame, str, dict[str, str]]:
+    """Long table (layer, side, value) of a measure, its axis title, and the colour of each side."""
+    table = comparison.layers()
+    columns, title = {
+        "image share": ({"correct": "left", "failing": "right"}, "image share"),
+        "entropy": ({"correct": "left_entropy", "failing": "right_entropy"}, "entropy"),
+        "divergence": ({"divergence": "difference"}, "divergence"),
+    }[measure]
+    colours = {"correct": CORRECT, "failing": FAILING, "divergence": DIFFERENCE}
+    long = pd.concat(
+        [
+            pd.DataFrame({"layer": table["layer"], "side": side, "value": table[name].astype(float)})
+            for side, name in columns.items()
+        ],
+        ignore_index=True,
+    )
+    return long, title, {side: colours[side] for side in columns}

@@ -1,0 +1,81 @@
+"""Two pictures of one's own: upload them, ask a question about each, say what answer would be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from qwenvl_debug.case import MAX_CHARACTERS, Picture
+from qwenvl_debug.errors import PictureError
+from qwenvl_debug.ui.pairs import Choice, own_choice, vault
+
+TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif"]
+
+
+def ask() -> Choice | None:
+    """Draw the form; the pair that was last asked about, or None while there is none.
+
+    Raises:
+        CaseError: the question is empty or too long.
+    """
+    kept = st.session_state.setdefault("kept", {})
+    left, right = st.columns(2, gap="medium", border=True)
+    with left:
+        st.markdown("**Correct** · a picture that is answered rightly")
+        _upload("correct", kept)
+        _text("own_ask", "Question", "Which tower is this?")
+        _text("own_expect", "Expected answer (optional)", "Oriental Pearl Tower")
+    with right:
+        st.markdown("**Failing** · a similar picture that is not")
+        _upload("failing", kept)
+        _text("own_ask2", "Question", "the same question")
+        _text("own_expect2", "Expected answer (optional)", "the same answer")
+
+    missing = [f"the {side} picture" for side in ("correct", "failing") if side not in kept]
+    if not st.session_state.get("own_ask", "").strip():
+        missing.append("a question")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Ask both", type="primary", key="own_go", disabled=bool(missing)):
+            st.session_state.asked = _inputs(kept)
+        if missing:
+            st.caption(f"Still needed: {', '.join(missing)}.", width="content")
+
+    asked = st.session_state.get("asked")
+    if asked is None:
+        return None
+    choice = own_choice(asked)
+    if choice is None:
+        st.warning("The pictures of this link are no longer kept by this server: upload them again.")
+    elif asked != _inputs(kept):
+        st.caption("Shown below: what was asked last. Press “Ask both” to use what you changed.")
+    return choice
+
+
+def _inputs(kept: dict[str, str]) -> dict[str, str]:
+    texts = {name: st.session_state.get(f"own_{name}", "").strip() for name in ("ask", "ask2", "expect", "expect2")}
+    return {name: value for name, value in {**kept, **texts}.items() if value}
+
+
+def _text(key: str, label: str, placeholder: str) -> None:
+    st.text_input(label, key=key, placeholder=placeholder, max_chars=MAX_CHARACTERS, persist_state="session")
+
+
+def _upload(side: str, kept: dict[str, str]) -> None:
+    """An uploader whose picture stays when the uploader itself is emptied by a page switch or a reload."""
+    file: Any = st.file_uploader(
+        "Picture", type=TYPES, key=f"own_file_{side}", help="PNG, JPEG, WebP and others, up to 50 MB."
+    )
+    if file is not None and st.session_state.get(f"own_seen_{side}") != file.file_id:
+        st.session_state[f"own_seen_{side}"] = file.file_id
+        try:
+            kept[side] = vault().keep(Picture.open(file.getvalue(), file.name))
+        except PictureError as error:
+            st.session_state[f"own_problem_{side}"] = str(error)
+        else:
+            st.session_state.pop(f"own_problem_{side}", None)
+    if problem := st.session_state.get(f"own_problem_{side}"):
+        st.error(problem)
+    picture = vault().find(kept.get(side))
+    if picture is not None and file is None:
+        st.caption(f"Using {picture.name}, {picture.width} × {picture.height} pixels, uploaded before.")

@@ -1,0 +1,46 @@
+"""What do the numbers say, in one plain sentence or two? Only what was measured, and no more than it supports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from qwenvl_debug.compare import Comparison
+
+ALIKE = 0.05
+"""Below this divergence (bits, 0..1) two maps are called nearly the same."""
+
+
+def percent(share: float) -> str:
+    """A share in words, with as many digits as it deserves."""
+    value = 100 * share
+    if value >= 10 or value == 0:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 1 else f"{value:.2f} %"
+
+
+def reading(comparison: Comparison) -> str:
+    """Where the two runs differ most, and how much of their attention goes to the picture there."""
+    layer = comparison.most_different_layer()
+    if layer is None:
+        return "No layer of this model keeps an attention map on both sides, so there is nothing to compare."
+    divergence = float(comparison.divergence_mean[layer])
+    left, right = (float(stack.image_share_mean[layer]) for stack in (comparison.left, comparison.right))
+    shares = (
+        f"there the correct run gives {percent(left)} of its attention to the picture, the failing one {percent(right)}"
+    )
+    if divergence < ALIKE:
+        return (
+            f"The two runs look at nearly the same places: their maps differ most at layer {layer}, and little even "
+            f"there (divergence {divergence:.2f} of 1); {shares}. Where they looked may not be what sets them apart."
+        )
+    head = ""
+    if not np.isnan(comparison.divergence[layer]).all():
+        best = int(np.nanargmax(comparison.divergence[layer]))
+        head = f", most of all in head {best} ({comparison.divergence[layer, best]:.2f})"
+    return (
+        f"The two runs differ most at layer {layer} (divergence {divergence:.2f} of 1{head}); {shares}. "
+        "This shows where they differ, not yet why the answers do."
+    )

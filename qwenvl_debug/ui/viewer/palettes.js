@@ -1,0 +1,42 @@
+// Which colour stands for which share? Perceptually even scales, anchor colours from matplotlib (CC0) and cmocean.
+
+const PALETTES = {
+  Magma: ["#000004", "#1d1147", "#51127c", "#832681", "#b73779", "#e75263", "#fc8961", "#fec488", "#fcfdbf"],
+  Viridis: ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"],
+  Cividis: ["#00224e", "#1f3a6d", "#434e6c", "#5f636e", "#7d7c78", "#9a9776", "#bbaf6c", "#dcca57", "#fee838"],
+  Greys: ["#101010", "#2b2b2b", "#474747", "#656565", "#858585", "#a6a6a6", "#c8c8c8", "#e6e6e6", "#ffffff"],
+}
+
+const paletteTables = new Map()
+
+/** 256 RGB colours of a palette, Uint8ClampedArray [256 * 3]. */
+function paletteTable(name) {
+  if (!paletteTables.has(name)) {
+    const anchors = (PALETTES[name] ?? PALETTES.Magma).map(hex =>
+      [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16)))
+    const table = new Uint8ClampedArray(256 * 3)
+    for (let i = 0; i < 256; i++) {
+      const place = (i / 255) * (anchors.length - 1)
+      const low = Math.min(Math.floor(place), anchors.length - 2)
+      for (let c = 0; c < 3; c++) {
+        table[i * 3 + c] = anchors[low][c] + (place - low) * (anchors[low + 1][c] - anchors[low][c])
+      }
+    }
+    paletteTables.set(name, table)
+  }
+  return paletteTables.get(name)
+}
+
+/** How opaque a cell is at t (0..1 of the scale): faint cells let the picture through, strong ones cover it. */
+function cellAlpha(t, opacity) {
+  return opacity * (0.15 + 0.85 * Math.sqrt(t))
+}
+
+/** A share (0..1) in words, with as many digits as it deserves. */
+function percent(share) {
+  if (!Number.isFinite(share)) return "no value"
+  const value = share * 100
+  if (value === 0) return "0 %"
+  if (value < 0.01) return "< 0.01 %"
+  return `${value >= 10 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(2)} %`
+}
