@@ -195,6 +195,8 @@ def _spread(model: torch.nn.Module, special: list[int]) -> None:
                 if "experts" in name:
                     fan_in = weight.shape[-1]
                 weight.normal_(std=sharper * fan_in**-0.5)
+            elif "q_norm" in name or "k_norm" in name:
+                weight.fill_(1.5)
             elif name.endswith("bias"):
                 weight.normal_(std=0.1)
         model.lm_head.weight[special] = 0.0

@@ -1,0 +1,234 @@
+"""How a case becomes a run: generate an answer, or feed a given one in, while attention is recorded."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from qwenvl_debug.case import Case
+from qwenvl_debug.errors import Cancelled, CaptureError, CaseError
+from qwenvl_debug.model.capture import Recorder, recording
+from qwenvl_debug.model.inputs import Prompt, encode, prompt
+from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
+from qwenvl_debug.model.spelling import spell, texts
+
+if TYPE_CHECKING:
+    from qwenvl_debug.model.debug_model import DebugModel, Progress
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The probability of a chosen token and the likeliest tokens at its place, as (id, probability)."""
+
+    probability: float
+    likeliest: tuple[tuple[int, float], ...]
+
+
+def ask(
+    model: DebugModel,
+    case: Case,
+    target: str | Sequence[int] | None,
+    max_new_tokens: int,
+    rows: str,
+    vision_layers: Sequence[int],
+    top: int,
+    progress: Progress | None,
+    cancel: Event | None,
+) -> Run:
+    """See `DebugModel.ask`, which makes sure that no other thread uses the network meanwhile."""
+    began = time.perf_counter()
+    if rows not in ("asked", "all"):
+        raise CaptureError(f"The rows to keep are 'asked' or 'all', not {rows!r}.")
+    if max_new_tokens < 1:
+        raise CaseError(f"An answer needs room for at least one token; max_new_tokens is {max_new_tokens}.")
+    asked = prompt(model, case)
+    length = len(asked.ids)
+    recorder = Recorder(
+        language={module: n for n, module in model.generation.language_attention(model.network).items()},
+        vision=_vision_modules(model, vision_layers),
+        rows=None if rows == "all" else [n for n in range(length) if asked.kinds[n] == "question"] + [length - 1],
+        prompt_length=length,
+        cancel=cancel,
+    )
+    with torch.no_grad(), recording(recorder), _enough_memory():
+        if target is None:
+            new, choices = _generate(model, asked, max_new_tokens, top, progress, cancel)
+        else:
+            new = [*_target_ids(model, target), model.stop_ids[0]]
+            choices = _force(model, asked, new, top)
+    tokens = _tokens(model, asked, new, choices)
+    orders = model.generation.raster_order(model.network, asked.image_grid_thw)
+    answer = "".join(token.text for token in tokens if token.kind == "answer").strip()
+    return Run(
+        case=case,
+        answer=answer,
+        tokens=tokens,
+        grids=asked.grids,
+        trace=recorder.trace(model.n_layers, model.n_heads, len(tokens)),
+        vision=recorder.vision(orders, asked.image_grid_thw),
+        provenance=_provenance(model, max_new_tokens, rows, time.perf_counter() - began),
+        target=target if target is None or isinstance(target, str) else answer,
+        model=model,
+    )
+
+
+def plain(model: DebugModel, case: Case, max_new_tokens: int) -> list[int]:
+    """See `DebugModel.plain`."""
+    asked = prompt(model, case)
+    with torch.no_grad(), _enough_memory():
+        sequence = model.network.generate(**asked.feed(model.device), max_new_tokens=max_new_tokens)
+    return sequence[0, len(asked.ids) :].tolist()
+
+
+class _Watch(LogitsProcessor):
+    """Notes the likeliest tokens of each step and changes nothing, so that no step's logits are kept."""
+
+    def __init__(self, top: int) -> None:
+        self.top = top
+        self.choices: list[Choice] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self.choices += _choices(scores, scores.argmax(-1), self.top)
+        return scores
+
+
+class _Pulse(StoppingCriteria):
+    """Reports progress after each token, and stops when asked to."""
+
+    def __init__(
+        self, model: DebugModel, prompt_length: int, of: int, progress: Progress | None, cancel: Event | None
+    ) -> None:
+        self.model, self.prompt_length, self.of, self.progress, self.cancel = model, prompt_length, of, progress, cancel
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
+        if self.cancel is not None and self.cancel.is_set():
+            raise Cancelled("The answer was stopped.")
+        if self.progress is not None:
+            new = input_ids[0, self.prompt_length :].tolist()
+            self.progress(len(new), self.of, self.model.tokenizer.decode(new, skip_special_tokens=True))
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
+def _generate(
+    model: DebugModel, asked: Prompt, max_new_tokens: int, top: int, progress: Progress | None, cancel: Event | None
+) -> tuple[list[int], list[Choice]]:
+    if progress is not None:
+        progress(0, max_new_tokens, "")
+    watch = _Watch(top)
+    sequence = model.network.generate(
+        **asked.feed(model.device),
+        max_new_tokens=max_new_tokens,
+        logits_processor=LogitsProcessorList([watch]),
+        stopping_criteria=StoppingCriteriaList([_Pulse(model, len(asked.ids), max_new_tokens, progress, cancel)]),
+    )
+    return sequence[0, len(asked.ids) :].tolist(), watch.choices
+
+
+def _force(model: DebugModel, asked: Prompt, new: list[int], top: int) -> list[Choice]:
+    # The last token is not fed, as in generation: nothing is predicted from it.
+    feed = asked.feed(model.device, more=new[:-1])
+    logits = model.network(**feed, use_cache=False, logits_to_keep=len(new)).logits[0]
+    return _choices(logits, torch.tensor(new, device=logits.device), top)
+
+
+def _choices(logits: torch.Tensor, chosen: torch.Tensor, top: int) -> list[Choice]:
+    """From logits [steps, vocabulary] and chosen ids [steps]."""
+    probability = logits.float().softmax(-1)
+    best = probability.topk(min(top, probability.shape[-1]), dim=-1)
+    taken = probability.gather(-1, chosen[:, None])[:, 0].tolist()
+    return [
+        Choice(p, tuple(zip(ids, values, strict=True)))
+        for p, ids, values in zip(taken, best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+
+
+def _target_ids(model: DebugModel, target: str | Sequence[int]) -> list[int]:
+    ids = encode(model, target.strip()) if isinstance(target, str) else [int(token) for token in target]
+    if not ids:
+        raise CaseError("The target answer is empty: write the words to feed in.")
+    return ids
+
+
+def _tokens(model: DebugModel, asked: Prompt, new: list[int], choices: list[Choice]) -> tuple[Token, ...]:
+    length = len(asked.ids)
+    ids = [*asked.ids, *new]
+    ended = new[-1] in model.stop_ids
+    kinds = [*asked.kinds, *(["answer"] * (len(new) - ended)), *(["end"] * ended)]
+    breaks = [n for n in range(1, len(ids)) if kinds[n] != kinds[n - 1]]
+    spelled = spell(model.tokenizer, ids, breaks)
+    names = _names(model, choices)
+    return tuple(
+        Token(
+            index=n,
+            id=ids[n],
+            text=spelled[n][0],
+            group=spelled[n][1],
+            kind=kinds[n],
+            picture=asked.pictures[n] if n < length else None,
+            probability=choices[n - length].probability if n >= length else None,
+            alternatives=tuple(Alternative(id, names[id], p) for id, p in choices[n - length].likeliest)
+            if n >= length
+            else (),
+        )
+        for n in range(len(ids))
+    )
+
+
+def _names(model: DebugModel, choices: list[Choice]) -> dict[int, str]:
+    ids = sorted({id for choice in choices for id, _ in choice.likeliest})
+    return dict(zip(ids, texts(model.tokenizer, ids), strict=True))
+
+
+def _vision_modules(model: DebugModel, layers: Sequence[int]) -> dict[torch.nn.Module, int]:
+    blocks = model.generation.vision_attention(model.network)
+    for layer in layers:
+        if not 0 <= layer < len(blocks):
+            raise CaptureError(f"There is no vision layer {layer}: this model has 0 to {len(blocks) - 1}.")
+    return {blocks[layer]: int(layer) for layer in layers}
+
+
+def _provenance(model: DebugModel, max_new_tokens: int, rows: str, seconds: float) -> Provenance:
+    size = model.image_processor.size
+    return Provenance(
+        model=model.name,
+        revision=model.revision,
+        family=model.family,
+        settings={
+            "decoding": "greedy",
+            "max_new_tokens": max_new_tokens,
+            "rows": rows,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "device": str(model.device),
+            "picture_area": [size["shortest_edge"], size["longest_edge"]],
+        },
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+        seed=None,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=seconds,
+    )
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise CaseError("There was not enough memory for this picture: make it smaller and ask again.") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise CaseError("There was not enough memory for this picture: make it smaller and ask again.") from error

@@ -1,0 +1,160 @@
+"""A loaded model that can be asked, with its attention in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Event, Lock
+from typing import Any, Literal
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.image_processing_backends import PilBackend
+
+from qwenvl_debug.case import Case
+from qwenvl_debug.errors import Cancelled
+from qwenvl_debug.model import ask
+from qwenvl_debug.model.capture import ATTENTION
+from qwenvl_debug.model.families import Family
+from qwenvl_debug.model.run import Run
+
+Progress = Callable[[int, int, str], Any]
+"""Called as progress(done, of, text) from the thread that works."""
+
+
+@dataclass(frozen=True, eq=False)
+class DebugModel:
+    """A checkpoint made ready by `load_model`. It may be shared by threads: they take turns.
+
+    Attributes:
+        name: what `load_model` was given.
+        revision: commit of a hub checkpoint, fingerprint of a folder.
+        network: the transformers model.
+        tokenizer: the checkpoint's tokenizer.
+        image_processor: the checkpoint's image processor.
+        stop_ids: tokens that end an answer; the first is what ends a forced answer.
+        generation: the generation.
+    """
+
+    name: str
+    revision: str
+    network: PreTrainedModel = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    image_processor: PilBackend = field(repr=False)
+    stop_ids: tuple[int, ...]
+    generation: Family = field(repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @property
+    def family(self) -> str:
+        """The generation's name, such as "Qwen3-VL"."""
+        return self.generation.title
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.network.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return self.network.dtype
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The checkpoint's configuration."""
+        return self.network.config
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of the language model."""
+        return self.config.get_text_config().num_hidden_layers
+
+    @property
+    def n_heads(self) -> int:
+        """Query heads of a language layer."""
+        return self.config.get_text_config().num_attention_heads
+
+    @cached_property
+    def layers_with_maps(self) -> tuple[int, ...]:
+        """Language layers that have an attention map."""
+        return tuple(sorted(self.generation.language_attention(self.network)))
+
+    @property
+    def vision_depth(self) -> int:
+        """Blocks of the vision tower."""
+        return len(self.generation.vision_attention(self.network))
+
+    def ask(
+        self,
+        case: Case,
+        *,
+        target: str | Sequence[int] | None = None,
+        max_new_tokens: int = 64,
+        rows: Literal["asked", "all"] = "asked",
+        vision_layers: Sequence[int] = (),
+        top: int = 5,
+        progress: Progress | None = None,
+        cancel: Event | None = None,
+    ) -> Run:
+        """Ask a case and keep what is needed to see where the model looked.
+
+        The answer is greedy: the likeliest token each time, and no penalty for repetition.
+
+        Args:
+            case: pictures and a question.
+            target: an answer to feed in instead of the model's own (teacher forcing), as words or as token numbers.
+            max_new_tokens: the answer ends after this many tokens at the latest.
+            rows: whose attention to keep: "asked" for the question's words, the last token of the prompt and the
+                answer; "all" for every token.
+            vision_layers: blocks of the vision tower to keep as well.
+            top: how many alternatives to note at each token of the answer.
+            progress: called as progress(tokens done, at most, text so far).
+            cancel: an event; when it is set the work stops within one layer.
+
+        Returns:
+            The run. Its token probabilities are those of the whole vocabulary, computed in float32.
+
+        Raises:
+            PictureError: the model cannot take a picture's shape.
+            CaseError: the prompt is too long, the target is empty, or memory ran out.
+            CaptureError: a block that does not exist.
+            Cancelled: `cancel` was set.
+        """
+        with self.turn(cancel):
+            return ask.ask(self, case, target, max_new_tokens, rows, vision_layers, top, progress, cancel)
+
+    def plain(self, case: Case, max_new_tokens: int = 64) -> list[int]:
+        """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.
+
+        Returns:
+            Token numbers of the answer, with the end token where there is one.
+        """
+        with self.turn(), self.attention("sdpa"):
+            return ask.plain(self, case, max_new_tokens)
+
+    @contextmanager
+    def turn(self, cancel: Event | None = None) -> Iterator[None]:
+        """Wait until no other thread uses the network.
+
+        Raises:
+            Cancelled: `cancel` was set while waiting.
+        """
+        while not self._lock.acquire(timeout=0.05):
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("The answer was stopped.")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def attention(self, implementation: str) -> Iterator[None]:
+        """Use another of transformers' attention implementations for a while. Call it within `turn`."""
+        self.network.set_attn_implementation(implementation)
+        try:
+            yield
+        finally:
+            self.network.set_attn_implementation(ATTENTION)

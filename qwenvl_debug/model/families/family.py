@@ -1,0 +1,69 @@
+"""What must be known about a generation of Qwen-VL models before its attention can be read.
+
+The generations share their outline (a vision tower of blocks, a language model of layers) and differ in the order in
+which patches go through the tower and in which language layers have a softmax. A `Family` holds those differences;
+everything else is read from the checkpoint's own configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+
+def merge_block_order(network: PreTrainedModel, grids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Where the patches of each picture stand in the tower when they enter in merge blocks.
+
+    Patches enter block by block, row by row within a block: (0,0), (0,1), (1,0), (1,1), (0,2)… for blocks of 2 x 2.
+
+    Args:
+        network: the model; its vision configuration says how large a block is.
+        grids: int64 [pictures, 3], (1, patch rows, patch columns) of each picture.
+
+    Returns:
+        For each picture int64 [rows * cols]: the place in the tower's sequence of the patch with that raster index.
+    """
+    merge = network.config.vision_config.spatial_merge_size
+    orders, start = [], 0
+    for _, rows, cols in grids.tolist():
+        places = torch.arange(start, start + rows * cols).view(rows // merge, cols // merge, merge, merge)
+        orders.append(places.permute(0, 2, 1, 3).reshape(-1))
+        start += rows * cols
+    return tuple(orders)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One generation.
+
+    Attributes:
+        title: its name for people.
+        model_types: the `model_type` values of config.json that it serves.
+        raster_order: from (network, int64 grids [pictures, 3]) to, per picture, the place in the tower's sequence of
+            each patch in raster order.
+    """
+
+    title: str
+    model_types: tuple[str, ...]
+    raster_order: Callable[[PreTrainedModel, torch.Tensor], tuple[torch.Tensor, ...]] = merge_block_order
+
+    def language_attention(self, network: PreTrainedModel) -> dict[int, nn.Module]:
+        """The attention module of every language layer that has a causal softmax over all earlier tokens.
+
+        Layers with linear attention have no softmax at all; a layer with a sliding window drops its old keys.
+        """
+        layers = network.model.language_model.layers
+        kinds = getattr(network.config.get_text_config(), "layer_types", None) or ["full_attention"] * len(layers)
+        return {n: layers[n].self_attn for n, kind in enumerate(kinds) if kind == "full_attention"}
+
+    def vision_attention(self, network: PreTrainedModel) -> tuple[nn.Module, ...]:
+        """The attention module of every block of the vision tower."""
+        return tuple(block.attn for block in network.model.visual.blocks)
+
+    def patch_embedding(self, network: PreTrainedModel) -> nn.Module:
+        """The module whose `proj` is the convolution that turns a patch into a vector."""
+        return network.model.visual.patch_embed

@@ -1,0 +1,187 @@
+"""What one answer of a model to a case consists of: tokens, picture grids, traces, and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from qwenvl_debug.case import Case, is_right
+from qwenvl_debug.errors import CaseError, QueryError
+from qwenvl_debug.model.trace import Trace, VisionTrace
+
+if TYPE_CHECKING:
+    from qwenvl_debug.model.debug_model import DebugModel
+
+Kind = Literal["template", "system", "picture", "question", "answer", "end"]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A token the model might have chosen instead, with its probability 0..1."""
+
+    id: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of the sequence.
+
+    Attributes:
+        index: its position in the sequence.
+        id: its number in the vocabulary.
+        text: what it adds to the text. Where several tokens make up one character, the first has the whole text and
+            the others none.
+        group: index of the first token of those that share a character; a token of its own has its own index.
+        kind: "template" (the checkpoint's chat template), "system" (the case's system prompt), "picture", "question",
+            "answer", or "end" (the token that ends the answer).
+        picture: which picture of the case it is a cell of, else None.
+        probability: of an answer or end token, 0..1, given everything before it; else None.
+        alternatives: of an answer or end token, the likeliest tokens at its place, likeliest first.
+    """
+
+    index: int
+    id: int
+    text: str
+    group: int
+    kind: Kind
+    picture: int | None = None
+    probability: float | None = None
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one picture as the language model sees them; they stretch evenly over the picture.
+
+    Attributes:
+        rows: cells from top to bottom.
+        cols: cells from left to right.
+        positions: int64 [rows * cols], sequence positions of the cells in raster order.
+        picture: which picture of the case.
+    """
+
+    rows: int
+    cols: int
+    positions: np.ndarray = field(repr=False, compare=False)
+    picture: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a run came from, so that it can be made again.
+
+    Attributes:
+        model: what `load_model` was given.
+        revision: commit of a hub checkpoint, fingerprint of a folder.
+        family: generation of the model.
+        settings: generation and loading settings.
+        versions: of the packages that take part.
+        seed: None, for greedy answers draw no random numbers.
+        created: when, ISO 8601 in UTC.
+        seconds: how long it took.
+    """
+
+    model: str
+    revision: str
+    family: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    seed: int | None
+    created: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model's answer to a case.
+
+    Attributes:
+        case: what was asked.
+        answer: the answer's text, without the end token.
+        tokens: the whole sequence: prompt, answer, and the end token where there is one.
+        grids: one per picture.
+        trace: attention of the language layers.
+        vision: attention of the vision tower, one per picture; empty unless it was asked for.
+        provenance: where it came from.
+        target: the answer that was fed in, or None for the model's own answer.
+        model: the model, to ask again with; None for a run read from a file.
+    """
+
+    case: Case
+    answer: str
+    tokens: tuple[Token, ...] = field(repr=False)
+    grids: tuple[Grid, ...]
+    trace: Trace = field(repr=False, compare=False)
+    vision: tuple[VisionTrace, ...] = field(repr=False, compare=False)
+    provenance: Provenance = field(compare=False)
+    target: str | None = None
+    model: DebugModel | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the answer contains the expected words; None where nothing was expected."""
+        return is_right(self.answer, self.case.expected)
+
+    @property
+    def answer_tokens(self) -> tuple[int, ...]:
+        """Indices of the answer's tokens, without the end token."""
+        return tuple(token.index for token in self.tokens if token.kind == "answer")
+
+    @property
+    def question_tokens(self) -> tuple[int, ...]:
+        """Indices of the question's tokens."""
+        return tuple(token.index for token in self.tokens if token.kind == "question")
+
+    @property
+    def last_prompt(self) -> int:
+        """Index of the last token of the prompt, whose row chose the first token of the answer."""
+        return next(
+            (token.index - 1 for token in self.tokens if token.kind in ("answer", "end")), self.tokens[-1].index
+        )
+
+    def row_of(self, token_index: int) -> int:
+        """The attention row that belongs to a token.
+
+        A token of the answer was chosen by the row before it; any other token looks with its own row.
+
+        Raises:
+            QueryError: there is no such token.
+        """
+        if not 0 <= token_index < len(self.tokens):
+            raise QueryError(f"There is no token {token_index}: this run has tokens 0 to {len(self.tokens) - 1}.")
+        return token_index - 1 if self.tokens[token_index].kind in ("answer", "end") else token_index
+
+    def force(self, target: str) -> Run:
+        """The same model asked the same case, with a given answer fed in instead of its own.
+
+        Raises:
+            CaseError: the target is empty, or the run holds no model.
+        """
+        if self.model is None:
+            raise CaseError("This run was read from a file and holds no model: ask the case again to force an answer.")
+        return self.model.ask(self.case, target=target, vision_layers=self.vision[0].layers if self.vision else ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but pixels and attention, ready for JSON."""
+        return {
+            "question": self.case.question,
+            "system": self.case.system,
+            "expected": self.case.expected,
+            "pictures": [
+                {"name": picture.name, "width": picture.width, "height": picture.height, "sha256": picture.sha256}
+                for picture in self.case.pictures
+            ],
+            "answer": self.answer,
+            "right": self.right,
+            "target": self.target,
+            "grids": [{"picture": grid.picture, "rows": grid.rows, "cols": grid.cols} for grid in self.grids],
+            "layers": self.trace.n_layers,
+            "heads": self.trace.n_heads,
+            "layers_with_maps": list(self.trace.layers),
+            "tokens": [asdict(token) for token in self.tokens],
+            "provenance": asdict(self.provenance),
+        }

@@ -1,0 +1,195 @@
+"""Which attention weights a run had: computed exactly, for any kept row, from the queries and keys it left behind.
+
+Context: softmax(q k^T * scaling) of one row needs that row's query and all earlier keys, nothing more. Keeping the
+queries of the rows of interest and the keys costs O(tokens * head_dim) per layer, where a layer's full map costs
+O(tokens^2). Everything is computed in float32 from tensors in the model's own precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from qwenvl_debug.errors import CaptureError
+
+
+class Trace:
+    """What a run left behind of its language layers.
+
+    Attributes:
+        n_layers: layers of the language model, with or without a map.
+        n_heads: query heads of a layer.
+        layers: numbers of the layers that have a map, ascending.
+        positions: int64 [kept rows], sequence positions whose rows can be asked for, ascending.
+        tokens: length of the sequence. A last token that was never fed back has no row, and weight 0 everywhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_layers: int,
+        n_heads: int,
+        layers: tuple[int, ...],
+        positions: Sequence[int],
+        tokens: int,
+        queries: Mapping[int, torch.Tensor],
+        keys: Mapping[int, torch.Tensor],
+        scaling: Mapping[int, float],
+    ) -> None:
+        self.n_layers, self.n_heads, self.layers, self.tokens = n_layers, n_heads, layers, tokens
+        self.positions = np.asarray(positions, dtype=np.int64)
+        self.positions.setflags(write=False)
+        self._queries, self._keys, self._scaling = dict(queries), dict(keys), dict(scaling)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the queries and keys held."""
+        return _bytes(self._queries) + _bytes(self._keys)
+
+    def weights(
+        self, layer: int, rows: int | Sequence[int] | None = None, heads: int | Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Attention weights of rows of one layer.
+
+        Args:
+            layer: counted from 0.
+            rows: sequence positions, each one of `positions`; by default all of those.
+            heads: query heads counted from 0; by default all.
+
+        Returns:
+            float32 [heads, rows, tokens]; each row sums to 1, and is 0 after its own position.
+
+        Raises:
+            CaptureError: the layer has no map or does not exist, a row was not kept, or a head does not exist.
+        """
+        _check_layer(layer, self.layers, self.n_layers)
+        wanted = self.positions if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        where = np.searchsorted(self.positions, wanted)
+        found = self.positions[np.minimum(where, len(self.positions) - 1)] == wanted
+        if not found.all():
+            raise CaptureError(
+                f"The attention of token {int(wanted[~found][0])} was not kept: ask again with rows='all'."
+            )
+        key = self._keys[layer]
+        future = torch.arange(key.shape[1]) > torch.tensor(wanted)[:, None]
+        result = _softmax(
+            self._queries[layer][:, torch.tensor(where)],
+            key,
+            _chosen(heads, self.n_heads),
+            self._scaling[layer],
+            future,
+        )
+        missing = self.tokens - key.shape[1]
+        return np.pad(result, ((0, 0), (0, 0), (0, missing))) if missing else result
+
+
+class VisionTrace:
+    """What a run left behind of chosen blocks of the vision tower, for one picture.
+
+    Attributes:
+        layers: the blocks kept, ascending.
+        grid_rows: patch rows of the picture.
+        grid_cols: patch columns of the picture.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: tuple[int, ...],
+        grid_rows: int,
+        grid_cols: int,
+        queries: Mapping[int, torch.Tensor],
+        keys: Mapping[int, torch.Tensor],
+        windows: Mapping[int, torch.Tensor],
+        scaling: Mapping[int, float],
+    ) -> None:
+        self.layers, self.grid_rows, self.grid_cols = layers, grid_rows, grid_cols
+        self._queries, self._keys, self._windows = dict(queries), dict(keys), dict(windows)
+        self._scaling = dict(scaling)
+
+    @property
+    def n_heads(self) -> int:
+        """Heads of a block."""
+        return next(iter(self._queries.values())).shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the queries and keys held."""
+        return _bytes(self._queries) + _bytes(self._keys)
+
+    def weights(
+        self, layer: int, rows: int | Sequence[int] | None = None, heads: int | Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Attention weights among the patches of the picture.
+
+        Args:
+            layer: one of `layers`.
+            rows: patches in raster order (row * grid_cols + column) that ask; by default all.
+            heads: heads counted from 0; by default all.
+
+        Returns:
+            float32 [heads, rows, patches], patches in raster order; 0 outside the asking patch's window.
+
+        Raises:
+            CaptureError: the layer was not kept, or a patch or head does not exist.
+        """
+        _check_layer(layer, self.layers, None)
+        count = self.grid_rows * self.grid_cols
+        wanted = np.arange(count) if rows is None else np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
+            raise CaptureError(f"The picture has patches 0 to {count - 1}.")
+        index, windows = torch.tensor(wanted), self._windows[layer]
+        return _softmax(
+            self._queries[layer][:, index],
+            self._keys[layer],
+            _chosen(heads, self.n_heads),
+            self._scaling[layer],
+            windows[index][:, None] != windows,
+        )
+
+
+def _softmax(
+    query: torch.Tensor, key: torch.Tensor, heads: Sequence[int], scaling: float, hidden: torch.Tensor
+) -> np.ndarray:
+    """softmax(q k^T * scaling), one matrix product per key head, so that shared keys are never repeated.
+
+    Args:
+        query: [query heads, rows, head_dim].
+        key: [key heads, keys, head_dim]; query head h uses key head h // (query heads / key heads).
+        heads: the query heads wanted, in the order wanted.
+        scaling: factor of the dot products.
+        hidden: bool [rows, keys], True where a row may not look.
+
+    Returns:
+        float32 [len(heads), rows, keys].
+    """
+    group = query.shape[0] // key.shape[0]
+    result = torch.empty(len(heads), query.shape[1], key.shape[1])
+    for shared in sorted({head // group for head in heads}):
+        slots = [slot for slot, head in enumerate(heads) if head // group == shared]
+        asking = query[[heads[slot] for slot in slots]].float().flatten(0, 1)
+        result[slots] = (asking @ key[shared].float().T).unflatten(0, (len(slots), -1))
+    return result.mul_(scaling).masked_fill_(hidden, float("-inf")).softmax(-1).numpy()
+
+
+def _chosen(heads: int | Sequence[int] | None, n_heads: int) -> list[int]:
+    chosen = list(range(n_heads)) if heads is None else [int(head) for head in np.atleast_1d(heads)]
+    for head in chosen:
+        if not 0 <= head < n_heads:
+            raise CaptureError(f"There is no head {head}: heads are 0 to {n_heads - 1}.")
+    return chosen
+
+
+def _check_layer(layer: int, layers: tuple[int, ...], n_layers: int | None) -> None:
+    if layer in layers:
+        return
+    held = ", ".join(map(str, layers))
+    if n_layers is not None and 0 <= layer < n_layers:
+        raise CaptureError(f"Layer {layer} has no attention map (no softmax over all tokens): use one of {held}.")
+    raise CaptureError(f"There is no layer {layer} in this run: use one of {held}.")
+
+
+def _bytes(tensors: Mapping[int, torch.Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
