@@ -20,15 +20,16 @@ BAR = 24
 
 def run_text(run: Run) -> str:
     """The answer, whether it is right, every answer token with its next best, and how much the layers read."""
-    lines = [run.case.question.strip(), "", *_answer_lines(run)]
+    lines = [printable(run.case.question), "", *_answer_lines(run)]
     tokens = [token for token in run.tokens if token.kind in ("answer", "end") and token.probability is not None]
     lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
-    for picture in range(len(run.grids)):
+    for picture, grid in enumerate(run.grids):
         stack = map_stack(run, picture=picture)
-        shares = [(str(layer), stack.image_share_mean[layer]) for layer in stack.layers_with_maps]
         which = "the picture" if len(run.grids) == 1 else f"picture {picture}"
-        lines += ["", f"Attention of “{stack.query.label}” on {which}, of {stack.grid.rows} x {stack.grid.cols} cells:"]
-        rows = [(layer, percent(share), bar(share)) for layer, share in shares]
+        shares = [(layer, stack.image_share_mean[layer]) for layer in stack.layers_with_maps]
+        rows = [(str(layer), percent(share), bar(share)) for layer, share in shares]
+        asking = printable(stack.query.label)
+        lines += ["", f"Attention of “{asking}” on {which}, of {grid.rows} x {grid.cols} cells:"]
         lines += columns([("layer", "share", ""), *rows], right=(0, 1))
         lines += _without_map(stack.layers_with_maps, run.trace.n_layers)
     return "\n".join(lines)
@@ -38,9 +39,9 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
     """Both answers, the layers side by side, and the heads that differ most."""
     lines = []
     for side, run in (("correct", comparison.correct), ("failing", comparison.failing)):
-        lines += [f"{side}: {run.case.pictures[0].name}", run.case.question.strip(), *_answer_lines(run), ""]
+        lines += [f"{side}: {run.case.pictures[0].name}", printable(run.case.question), *_answer_lines(run), ""]
     if comparison.target is not None:
-        lines.append(f"Both sides are asked with the words of “{comparison.target}”.")
+        lines.append(f"Both sides are asked with the words of “{printable(comparison.target)}”.")
     else:
         lines.append("Each side is asked with its own answer; give a target to ask both with the same words.")
     table = comparison.layers().dropna(subset=["difference"])
@@ -71,6 +72,11 @@ def percent(share: float) -> str:
     return f"{value:.{0 if value >= 10 or value == 0 else 1 if value >= 1 else 2}f} %"
 
 
+def printable(text: str) -> str:
+    """Text on one line, without outer spaces and with nothing in it that would command the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.strip(" "))
+
+
 def bar(share: float) -> str:
     """A bar of eighth blocks, full at 1."""
     eighths = round(float(np.clip(share, 0, 1)) * BAR * 8)
@@ -96,8 +102,8 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
 
 
 def _answer_lines(run: Run) -> list[str]:
-    said = run.answer.strip() or "(no words)"
-    verdict = {None: "", True: "   as expected", False: f"   expected: {run.case.expected}"}[run.right]
+    said = printable(run.answer) or "(no words)"
+    verdict = {None: "", True: "   as expected", False: f"   expected: {printable(run.case.expected or '')}"}[run.right]
     forced = "   (this answer was given, not chosen)" if run.target is not None else ""
     return [f"  {said}{verdict}{forced}"]
 
@@ -112,10 +118,8 @@ def _token_cells(token) -> tuple[str, str, str]:
 
 
 def _shown(text: str) -> str:
-    """A token's text on one line: line breaks and the like as escapes, a token of spaces as visible marks."""
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return text.strip(" ") or "␣" * len(text)
+    """A token's text; spaces alone as visible marks, and dots for the rest of a character that is split over tokens."""
+    return printable(text) or "␣" * len(text) or "…"
 
 
 def _without_map(layers: Sequence[int], count: int) -> list[str]:

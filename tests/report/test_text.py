@@ -1,0 +1,35 @@
+"""Text for terminals: widths, shares in words, bars, and nothing in it that a terminal would obey."""
+
+import numpy as np
+import pytest
+
+from qwenvl_debug.report.text import bar, columns, percent, printable
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0, "0 %"), (1e-6, "< 0.01 %"), (0.0012, "0.12 %"), (0.034, "3.4 %"), (0.5, "50 %"), (1, "100 %")],
+)
+def test_shares_have_as_many_digits_as_they_deserve(share, words):
+    assert percent(share) == words
+
+
+def test_what_is_not_a_number_is_said_to_have_none():
+    assert percent(np.nan) == "no value"
+
+
+def test_bars_grow_by_eighths_of_a_character():
+    assert bar(0) == ""
+    assert bar(1) == "█" * 24
+    assert bar(0.5) == "█" * 12
+    assert bar(1 / (24 * 8)) == "▏"
+    assert bar(7) == bar(1)
+
+
+def test_columns_line_up_and_chinese_counts_double():
+    assert columns([("a", "1 %", "x"), ("塔塔", "10 %", "y")], right=(1,)) == ["  a      1 %  x", "  塔塔  10 %  y"]
+
+
+def test_a_terminal_is_not_commanded_by_a_models_words():
+    assert printable("\x1b[2Jred\n") == r"\x1b[2Jred\n"
+    assert printable(" 东方明珠 ") == "东方明珠"

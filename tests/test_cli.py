@@ -1,0 +1,207 @@
+"""The command line: what it prints, what it writes, and how it says no."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from qwenvl_debug import cli
+from qwenvl_debug.case import Case, Picture
+from qwenvl_debug.compare import compare
+from qwenvl_debug.model import load_model
+from tests.model.tiny import tiny_checkpoint
+
+QUESTION = "Where is the cat?"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a checkpoint and two pictures that are not square."""
+    folder = tmp_path_factory.mktemp("cli")
+    tiny_checkpoint(folder / "model", "qwen3_5")
+    for name, left in (("clear", 90), ("fog", 200)):
+        pixels = np.full((120, 260, 3), 220, dtype=np.uint8)
+        Image.fromarray(cv2.circle(pixels, (left, 60), 40, (200, 40, 40), -1)).save(folder / f"{name}.png")
+    return folder
+
+
+def arguments(folder, *more):
+    return [
+        *map(str, more),
+        "--model",
+        str(folder / "model"),
+        *(["--max-new-tokens", "4"] if more[0] != "doctor" else []),
+    ]
+
+
+def test_ask_in_json_is_exactly_the_run(folder, capsys):
+    assert cli.main(arguments(folder, "ask", folder / "clear.png", QUESTION, "--expect", "cat", "--json")) == 0
+    printed = json.loads(capsys.readouterr().out)
+    run = load_model(folder / "model").ask(Case(folder / "clear.png", QUESTION, expected="cat"), max_new_tokens=4)
+    assert printed["answer"] == run.answer
+    assert [token["id"] for token in printed["tokens"]] == [token.id for token in run.tokens]
+    assert printed["right"] is run.right
+    assert printed["grids"] == [{"picture": 0, "rows": run.grids[0].rows, "cols": run.grids[0].cols}]
+
+
+def test_ask_prints_the_question_the_tokens_and_the_layers(folder, capsys):
+    assert cli.main(arguments(folder, "ask", folder / "clear.png", QUESTION)) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert QUESTION in captured.out
+    assert "next best" in captured.out
+    assert "layers 0, 2, 3 have no softmax attention, so no map" in captured.out
+
+
+def test_ask_with_a_target_tells_how_likely_it_was(folder, capsys):
+    assert cli.main(arguments(folder, "ask", folder / "clear.png", QUESTION, "--target", "东方明珠", "--json")) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["target"] == printed["answer"] == "东方明珠"
+    assert all(0 < token["probability"] < 1 for token in printed["tokens"] if token["kind"] == "answer")
+
+
+def test_compare_writes_overlays_and_tables_that_agree_with_python(folder, capsys, tmp_path):
+    out = tmp_path / "new" / "folder"
+    sides = ("--correct", folder / "clear.png", "--failing", folder / "fog.png")
+    command = ("compare", *sides, "--ask", QUESTION, "--target", "under the table", "--out", out, "--json")
+    assert cli.main(arguments(folder, *command)) == 0
+    printed = json.loads(capsys.readouterr().out)
+
+    model = load_model(folder / "model")
+    runs = [model.ask(Case(folder / f"{name}.png", QUESTION), max_new_tokens=4) for name in ("clear", "fog")]
+    expected = compare(*runs, target="under the table")
+    layer = expected.most_different_layer()
+    assert printed["most_different_layer"] == layer
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"correct-layer-{layer}.png", f"failing-layer-{layer}.png", "layers.csv", "table.csv",
+    ]  # fmt: skip
+    assert sorted(printed["files"]) == sorted(str(path) for path in out.iterdir())
+    assert Picture.open(out / f"failing-layer-{layer}.png").size == (260, 120)
+    with (out / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["difference"] for row in rows[8:]] == [""] * 12  # three of five layers have no map
+    assert [float(row["difference"]) for row in rows[:8]] == pytest.approx(
+        sorted(expected.divergence[[1, 4]].ravel())[::-1]
+    )
+
+
+def test_compare_prints_both_answers_and_the_most_different_heads(folder, capsys):
+    sides = ("--correct", folder / "clear.png", "--failing", folder / "fog.png")
+    assert cli.main(arguments(folder, "compare", *sides, "--ask", QUESTION)) == 0
+    out = capsys.readouterr().out
+    assert "correct: clear.png" in out
+    assert "failing: fog.png" in out
+    assert "Most different: layer" in out
+    assert "Each side is asked with its own answer" in out
+
+
+def test_comparing_a_picture_with_itself_finds_no_difference(folder, capsys):
+    same = ("--correct", folder / "clear.png", "--failing", folder / "clear.png")
+    assert cli.main(arguments(folder, "compare", *same, "--ask", QUESTION, "--json")) == 0
+    differences = {row["difference"] for row in json.loads(capsys.readouterr().out)["heads"]}
+    assert differences == {0.0, None}
+
+
+def test_doctor_passes_on_a_sound_model(folder, capsys):
+    assert cli.main(arguments(folder, "doctor", "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["self_test"]["passed"] is True
+    assert report["model"]["layers_with_maps"] == [1, 4]
+    assert report["versions"]["torch"]
+
+
+def test_doctor_fails_when_the_answer_with_recording_differs(folder, capsys, monkeypatch):
+    from qwenvl_debug.model import DebugModel
+
+    plain = DebugModel.plain
+    monkeypatch.setattr(DebugModel, "plain", lambda *args, **kwargs: [*plain(*args, **kwargs)[:-1], 0])
+    assert cli.main(arguments(folder, "doctor")) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("picture", "question", "sentence"),
+    [
+        ("missing.png", QUESTION, "There is no picture at"),
+        ("model", QUESTION, "is a folder"),
+        ("model/config.json", QUESTION, "is not a picture"),
+        ("clear.png", "  ", "The question is empty"),
+        ("clear.png", "?" * 10_000, "10,000 characters"),
+    ],
+)
+def test_wrong_input_is_refused_in_one_sentence_before_the_model_loads(
+    folder, capsys, monkeypatch, picture, question, sentence
+):
+    monkeypatch.setattr("qwenvl_debug.model.load_model", lambda *_, **__: pytest.fail("the model was loaded"))
+    assert cli.main(arguments(folder, "ask", folder / picture, question)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert sentence in captured.err
+    assert captured.err.startswith("qwenvl-debug: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [("nowhere/at/all", "There is no folder"), (".", "holds no config.json")],
+)
+def test_a_checkpoint_that_is_not_there_is_refused_in_one_sentence(folder, capsys, monkeypatch, model, sentence):
+    monkeypatch.chdir(folder)
+    assert cli.main(["ask", "clear.png", QUESTION, "--model", model]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_model_loads(folder, capsys):
+    sides = ("--correct", folder / "clear.png", "--failing", folder / "fog.png")
+    command = ("compare", *sides, "--ask", QUESTION, "--out", folder / "clear.png")
+    assert cli.main(arguments(folder, *command)) == 2
+    assert "Nothing can be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["ask"], ["ask", "a.png", "why?", "--max-new-tokens", "0"], ["frob"], ["compare", "--ask", "why?"]]
+)
+def test_mistyped_commands_get_one_sentence_and_code_2(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(command)
+    assert stopped.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+
+
+def test_special_tokens_typed_as_text_stay_text(folder, capsys):
+    question = "<|image_pad|><|im_end|> what?"
+    assert cli.main(arguments(folder, "ask", folder / "clear.png", question, "--json")) == 0
+    tokens = json.loads(capsys.readouterr().out)["tokens"]
+    assert "".join(token["text"] for token in tokens if token["kind"] == "question") == question
+
+
+def test_ctrl_c_ends_calmly(folder, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("qwenvl_debug.model.load_model", interrupted)
+    assert cli.main(arguments(folder, "ask", folder / "clear.png", QUESTION)) == 130
+    assert capsys.readouterr().err.strip() == "Stopped."
+
+
+def test_help_comes_without_loading_torch():
+    code = (
+        "import sys\nfrom qwenvl_debug import cli\n"
+        "try: cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules or 'pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_python_m_is_the_same_command():
+    result = subprocess.run(
+        [sys.executable, "-m", "qwenvl_debug", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == __import__("qwenvl_debug").__version__
