@@ -1,7 +1,7 @@
 """Drawn scenes as training batches: one picture with all its questions side by side.
 
 Every question of a picture stands after the same picture tokens and sees only them and itself, so the picture
-is read once for up to eight questions. Positions and mask are those that each question would have alone.
+is read once for all of them. Positions and mask are those that each question would have alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Batch:
     grid: tuple[int, int]
 
 
-def draw_batch(tokens: Tokenizer, seed: int, size: int, grid: tuple[int, int], most: int = 4, asked: int = 6) -> Batch:
+def draw_batch(tokens: Tokenizer, seed: int, size: int, grid: tuple[int, int], most: int = 4, asked: int = 4) -> Batch:
     """Draws a batch.
 
     Args:

@@ -95,10 +95,10 @@ def card(model: DebugModel, count: int, few: int) -> str:
     lines = [
         "# The bundled model",
         "",
-        f"A `Qwen3VLForConditionalGeneration` of {parameters:,} parameters, trained from nothing on drawn scenes "
-        "by `python -m qwenvl_debug.micro.train` (`make train`). It answers, in English and Chinese, which of four "
-        "towers a picture shows, where the cat is relative to the table, and the colours and shapes of two to four figures. It "
-        "knows nothing else, and says something all the same: it is here to be looked into, not to be relied on.",
+        f"A `Qwen3VLForConditionalGeneration` of {parameters:,} parameters, trained from nothing on drawn scenes by "
+        "`make train`. It answers, in English and Chinese, which of four towers a picture shows, where the cat is "
+        "relative to the table, and the colours and shapes of two to four figures. It knows nothing else, and says "
+        "something all the same: it is here to be looked into, not to be relied on.",
         "",
         f"Weights: sha256 `{weights}`.",
         "",

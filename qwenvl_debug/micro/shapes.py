@@ -101,4 +101,4 @@ def draw_shape(
         ink = (200, 200, 200) if dark and sum(ground) < 330 else lighten(colour, -0.75 if not dark else 0.6)
         if edge > 0.86 and not (dark and sum(ground) > 330):
             ink = (20, 20, 20) if not dark else (235, 235, 235)
-        canvas.line(points, ink, max(1.0, scale * rng.uniform(0.004, 0.014)), owner, closed=True)
+        canvas.line(points, ink, max(1.0, min(scale * rng.uniform(0.004, 0.014), 0.09 * r)), owner, closed=True)
