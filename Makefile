@@ -1,5 +1,5 @@
 # make run   start the app          make test   everything CI checks
-# make bench, proof, gallery, train: see README.md. Each target installs what it needs into .venv, once.
+# make bench, proof, gallery, card, train, docs: see README.md. Each target installs what it needs into .venv, once.
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -9,7 +9,7 @@ APP := $(VENV)/.app-installed
 DEV := $(VENV)/.dev-installed
 BROWSER := $(VENV)/.browser-found
 
-.PHONY: run test lint bench proof gallery train docs clean
+.PHONY: run test lint bench proof gallery card train docs clean
 .DELETE_ON_ERROR:
 
 run: $(APP)
@@ -30,10 +30,13 @@ proof: $(APP)
 	$(BIN)/python -m qwenvl_debug.micro.proof
 
 gallery: $(APP)
-	$(BIN)/python -m qwenvl_debug.micro.make_gallery
+	$(BIN)/python -m qwenvl_debug.micro.gallery
+
+card: $(APP)
+	$(BIN)/python -m qwenvl_debug.micro.evaluate
 
 train: $(APP)
-	$(BIN)/python -m qwenvl_debug.micro.train
+	$(BIN)/python -m qwenvl_debug.micro.train --work scratch/train --work scratch/course --out qwenvl_debug/micro/checkpoint
 
 docs: $(APP)
 	$(BIN)/python -c 'from qwenvl_debug.maps.measures import markdown; print(markdown(), end="")' > docs/measures.md
