@@ -36,7 +36,7 @@ card: $(APP)
 	$(BIN)/python -m qwenvl_debug.micro.evaluate
 
 train: $(APP)
-	$(BIN)/python -m qwenvl_debug.micro.train --work scratch/train --work scratch/course --out qwenvl_debug/micro/checkpoint
+	$(BIN)/python -m qwenvl_debug.micro.train --work scratch/course --out qwenvl_debug/micro/checkpoint
 
 docs: $(APP)
 	$(BIN)/python -c 'from qwenvl_debug.maps.measures import markdown; print(markdown(), end="")' > docs/measures.md
