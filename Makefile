@@ -61,7 +61,7 @@ $(DEV): requirements.txt requirements-dev.txt pyproject.toml | $(BIN)/python
 
 # The browser tests drive a Chromium: the machine's own, Debian's package, or Playwright's.
 $(BROWSER): | $(DEV)
-	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	@if [ -n "$$QWENVL_DEBUG_CHROMIUM" ] || command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
 	elif [ -f /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium; \
 	else $(BIN)/playwright install chromium; fi
