@@ -3,12 +3,12 @@
 import streamlit as st
 
 from qwenvl_debug.errors import QwenVLDebugError
-from qwenvl_debug.ui import compare_view, own_form, pairs, state
+from qwenvl_debug.ui import compare_view, own_form, pairs, state, work
 
 gallery = pairs.gallery()
 state.begin(list(gallery))
 
-title, pair_field, model_field = st.columns([5, 5, 3], gap="medium", vertical_alignment="bottom")
+title, pair_field, model_field = st.columns([6, 5, 3], gap="medium", vertical_alignment="bottom")
 with title:
     st.title("Compare", anchor=False)
     st.caption("Where did the model look when it was right, and where when it was wrong?")
@@ -36,8 +36,8 @@ with model_field:
 try:
     choice = own_form.ask() if pair == pairs.OWN else pairs.gallery_choice(pair)
     if choice is not None:
-        job = compare_view.submit(model, choice)
-        compare_view.status(job, compare_view.scope_of(model, choice))
+        with st.container():  # always there, so that what follows keeps its place on the page
+            work.status(work.submit(model, choice), work.scope_of(model, choice))
         compare_view.look(model, choice)
 except QwenVLDebugError as error:
     st.error(str(error))

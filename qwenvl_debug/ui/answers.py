@@ -56,7 +56,7 @@ def answer_pair(
     """
     target = correct.expected or failing.expected
     steps = 3 if target is None else 5
-    model = worker.model(name, progress)
+    model = worker.model(name, lambda part, text: progress(part / steps, text))
 
     def ask(case: Case, step: int, words: str, target: str | None = None) -> Run:
         def inner(done: int, of: int, text: str) -> None:

@@ -19,6 +19,9 @@ CORRECT, FAILING, DIFFERENCE = "#0f8a99", "#d9620f", "#7b6fd0"
 
 LAYER_CLICK = "layer"
 CELL_CLICK = "cell"
+# Each click toggles its place in the selection, so that a second click on one place is noticed too: the viewer may have
+# moved on in between. `clicked` tells which place it was; the selection itself is shown nowhere.
+
 _HEIGHTS = {"image share": 150, "entropy": 112, "divergence": 150}
 """Pixels, axes and legend included."""
 
@@ -55,7 +58,7 @@ def layer_chart(comparison: Comparison, measure: str) -> alt.LayerChart:
         *[alt.Tooltip(f"{side}:Q", format=".1%" if share else ".3f") for side in sides],
     ]
     click = alt.selection_point(
-        name=LAYER_CLICK, fields=["layer"], nearest=True, on="click", toggle=False, clear=False, empty=False
+        name=LAYER_CLICK, fields=["layer"], nearest=True, on="click", toggle="true", clear=False, empty=False
     )
     hover = alt.selection_point(fields=["layer"], nearest=True, on="pointerover", clear="pointerout", empty=False)
     base = alt.Chart(table)
@@ -63,7 +66,7 @@ def layer_chart(comparison: Comparison, measure: str) -> alt.LayerChart:
     rule = (
         alt.Chart(wide)
         .mark_rule(strokeWidth=10)
-        .encode(x=x, tooltip=tips, opacity=alt.when(hover | click).then(alt.value(0.16)).otherwise(alt.value(0)))
+        .encode(x=x, tooltip=tips, opacity=alt.when(hover).then(alt.value(0.16)).otherwise(alt.value(0)))
         .add_params(click, hover)
     )
     line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
@@ -85,8 +88,9 @@ def head_chart(comparison: Comparison) -> alt.LayerChart:
         }
     )
     click = alt.selection_point(
-        name=CELL_CLICK, fields=["layer", "head"], on="click", toggle=False, clear=False, empty=False
+        name=CELL_CLICK, fields=["layer", "head"], on="click", toggle="true", clear=False, empty=False
     )
+    hover = alt.selection_point(fields=["layer", "head"], on="pointerover", clear="pointerout", empty=False)
     top = max(float(np.nanmax(values)) if np.isfinite(values).any() else 0.0, 0.05)
     return (
         alt.Chart(table)
@@ -99,7 +103,7 @@ def head_chart(comparison: Comparison) -> alt.LayerChart:
                 scale=alt.Scale(scheme="viridis", domain=[0, top]),
                 legend=alt.Legend(title="divergence", orient="right", gradientLength=240, format=".2~f"),
             ),
-            stroke=alt.when(click).then(alt.value(FAILING)).otherwise(alt.value(None)),
+            stroke=alt.when(hover).then(alt.value(FAILING)).otherwise(alt.value(None)),
             strokeWidth=alt.value(3),
             tooltip=[
                 alt.Tooltip("layer:O"),
@@ -107,9 +111,28 @@ def head_chart(comparison: Comparison) -> alt.LayerChart:
                 alt.Tooltip("divergence:Q", format=".3f"),
             ],
         )
-        .add_params(click)
+        .add_params(click, hover)
         .properties(height=sum(_HEIGHTS.values()))
     )
+
+
+def clicked(before: set[tuple], points: list[dict]) -> tuple[set[tuple], tuple[int, int | None] | None]:
+    """Which place of a chart was clicked, from the places that were toggled on before and now.
+
+    Args:
+        before: what this function returned first the last time, at first an empty set.
+        points: the chart's selection, one {layer} or {layer, head} for each place toggled on.
+
+    Returns:
+        The places toggled on now, and (layer, head) of the click, head None on a chart of layers; None where it
+        was no single click.
+    """
+    now = {(point["layer"], point.get("head")) for point in points if "layer" in point}
+    changed = before ^ now
+    if len(changed) != 1:
+        return now, None
+    layer, head = changed.pop()
+    return now, (int(layer), None if head is None else int(head))
 
 
 def describe(comparison: Comparison, measure: str) -> str:

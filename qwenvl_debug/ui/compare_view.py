@@ -10,74 +10,23 @@ import streamlit as st
 from qwenvl_debug.case import Case, is_right
 from qwenvl_debug.compare import Comparison, compare
 from qwenvl_debug.errors import QueryError
-from qwenvl_debug.ui import charts, state
-from qwenvl_debug.ui.answers import Answers, answer_pair, chips, default_ref, query_of
-from qwenvl_debug.ui.jobs import Job, worker
+from qwenvl_debug.ui import state
+from qwenvl_debug.ui.answers import Answers, chips, default_ref, query_of
+from qwenvl_debug.ui.chart_panel import chart_panel, table_panel
+from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.pairs import Choice
 from qwenvl_debug.ui.payload import maps_payload, picture_payload, share_payload
 from qwenvl_debug.ui.reading import reading
 from qwenvl_debug.ui.viewer import keeper, place_of, viewer
+from qwenvl_debug.ui.work import scope_of
 
 VIEWER = "compare_viewer"
 SIDES = ("Correct", "Failing")
 
 
-def scope_of(model: str, choice: Choice) -> tuple[str, ...]:
-    """What tells one comparison from another: the model, then pictures, questions and expected answers."""
-    cases = choice.correct, choice.failing
-    return (model, *(part for case in cases for part in (case.pictures[0].sha256, case.question, case.expected or "")))
-
-
 def address_of(model: str, choice: Choice) -> dict[str, str]:
     """What the address holds to find this comparison again."""
     return {**choice.address, **({} if model == state.MODEL else {"model": model})}
-
-
-def submit(model: str, choice: Choice) -> Job | None:
-    """Run both cases on the worker, unless someone stopped that; work that is no longer looked at is left."""
-    scope, who = scope_of(model, choice), st.session_state.who
-    before = st.session_state.get("scope")
-    if before is not None and before != scope:
-        worker().leave(before, who)
-        st.session_state.pop("stopped", None)
-    st.session_state.scope = scope
-    if st.session_state.get("stopped") == scope:
-        return None
-    work = partial(answer_pair, model, choice.correct, choice.failing)
-    job = worker().submit(scope, work, who)
-    job.wait(0.35)  # a short piece of work needs no progress bar
-    return job
-
-
-def status(job: Job | None, scope: tuple[str, ...]) -> None:
-    """How far the work is, with a way to stop it; or what went wrong, with a way to try again."""
-    if job is None:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Stopped before the model answered.", width="content")
-            if st.button("Run the model", key="run_again"):
-                st.session_state.pop("stopped", None)
-                st.rerun()
-    elif not job.finished:
-        _progress(scope)
-    elif job.error is not None:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.error(job.error)
-            if st.button("Try again", key="try_again"):
-                worker().forget(scope)
-                st.rerun()
-
-
-@st.fragment(run_every=0.5)
-def _progress(scope: tuple[str, ...]) -> None:
-    job = worker().find(scope)
-    if job is None or job.finished:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.part, text=job.text)
-        if st.button("Stop", key="stop", help="Stop the model. What you typed stays."):
-            worker().leave(scope, st.session_state.who)
-            st.session_state.stopped = scope
-            st.rerun()
 
 
 @st.fragment
@@ -94,17 +43,17 @@ def look(model: str, choice: Choice) -> None:
 
     query = state.query_for(scope, default_ref(answers))
     try:
-        comparison, sides = _compared(scope, query["left"], query["right"], query["shows"], answers)
+        comparison, maps = job.view(tuple(query.values()), partial(_compared, query))
     except QueryError as error:
         st.caption(f"{error} The whole answer is shown instead.")
         query = {"left": default_ref(answers), "right": default_ref(answers), "shows": query["shows"]}
         state.choose_query(scope, query)
-        comparison, sides = _compared(scope, query["left"], query["right"], query["shows"], answers)
-    data = _answered(choice, answers, comparison, sides, query, place, scope)
+        comparison, maps = job.view(tuple(query.values()), partial(_compared, query))
+    data = _answered(choice, answers, comparison, maps, query, place, scope)
     viewer(data, key=VIEWER, on_query=partial(_chosen, scope))
     st.markdown(reading(comparison))
-    _charts(comparison)
-    _table(comparison)
+    chart_panel(comparison)
+    table_panel(comparison)
     keeper(place, state.going(), key="compare_keeper")
 
 
@@ -112,13 +61,13 @@ def _chosen(scope: tuple[str, ...]) -> None:
     state.choose_query(scope, st.session_state[VIEWER].get("query"))
 
 
-@st.cache_resource(show_spinner=False, max_entries=16)
-def _compared(
-    scope: tuple[str, ...], left: str, right: str, shows: str, _answers: Answers
-) -> tuple[Comparison, tuple[dict[str, Any], dict[str, Any]]]:
-    """The comparison for these words, and its maps as they are sent."""
-    (correct, correct_query), (failing, failing_query) = query_of(_answers, 0, left), query_of(_answers, 1, right)
-    made = compare(correct, failing, correct_query=correct_query, failing_query=failing_query, normalisation=shows)
+def _compared(query: dict[str, str], answers: Answers) -> tuple[Comparison, tuple[dict[str, Any], dict[str, Any]]]:
+    """The comparison for the words that ask, and its maps as they are sent."""
+    correct, correct_query = query_of(answers, 0, query["left"])
+    failing, failing_query = query_of(answers, 1, query["right"])
+    made = compare(
+        correct, failing, correct_query=correct_query, failing_query=failing_query, normalisation=query["shows"]
+    )
     return made, tuple(
         {"maps": maps_payload(stack), "imageShare": share_payload(stack)} for stack in (made.left, made.right)
     )
@@ -216,64 +165,3 @@ def _verdict(answer: str, expected: str | None, mark: str = "") -> dict[str, str
     words = {True: "as expected", False: f"expected “{expected}”", None: ""}[right]
     kind = {True: "right", False: "wrong", None: "plain"}[right]
     return {"text": " · ".join(part for part in (words, mark) if part), "kind": kind}
-
-
-CHARTS = {
-    "image share": "How much of this layer's attention goes to the picture at all, mean of its heads. The rest goes to "
-    "the words of the prompt and answer.",
-    "entropy": "How widely the attention is spread over the picture: 0 is one single cell, 1 is an even spread. Of the "
-    "mean map of the layer's heads.",
-    "divergence": "How differently the two runs look over the picture: Jensen-Shannon divergence of their mean maps, 0 "
-    "where they are the same, 1 where they share no cell.",
-}
-
-
-def _charts(comparison: Comparison) -> None:
-    layers, heads = st.columns(2, gap="medium", border=True)
-    with layers:
-        st.markdown(
-            "**Over the layers**", help=" ".join(f"*{name.capitalize()}*: {text}" for name, text in CHARTS.items())
-        )
-        for measure in CHARTS:
-            key = f"chart_{measure.replace(' ', '_')}"
-            st.altair_chart(
-                charts.layer_chart(comparison, measure),
-                key=key,
-                on_select=partial(_clicked, key, charts.LAYER_CLICK),
-                selection_mode=charts.LAYER_CLICK,
-                alt=charts.describe(comparison, measure),
-            )
-    with heads:
-        st.markdown(
-            "**Where each head differs**",
-            help="Divergence between the two runs for every layer and head, on the words that ask. Click a cell to see "
-            "its maps above.",
-        )
-        st.altair_chart(
-            charts.head_chart(comparison),
-            key="chart_heads",
-            on_select=partial(_clicked, "chart_heads", charts.CELL_CLICK),
-            selection_mode=charts.CELL_CLICK,
-            alt=charts.describe(comparison, "heads"),
-        )
-        st.caption("Click a line or a cell to show that layer and head above.")
-
-
-def _clicked(key: str, selection: str) -> None:
-    points = st.session_state[key].selection.get(selection) or []
-    if points and "layer" in points[0]:
-        head = points[0].get("head")
-        state.go_to(int(points[0]["layer"]), None if head is None else int(head))
-
-
-def _table(comparison: Comparison) -> None:
-    with st.expander("All numbers"):
-        table = comparison.table()
-        st.dataframe(table, hide_index=True, height=280)
-        st.download_button(
-            "Download CSV",
-            table.to_csv(index=False).encode("utf-8"),
-            file_name="comparison.csv",
-            mime="text/csv",
-            on_click="ignore",
-        )

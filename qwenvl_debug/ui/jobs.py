@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 KEPT_RESULTS = 12
 """Finished jobs whose results are kept. A result holds two to four runs with their traces."""
 
+KEPT_VIEWS = 8
+"""Ways of looking at one result (other words asked) that are kept computed."""
+
 BUNDLED = "micro"
 """The bundled model is small: it stays loaded beside one other."""
 
@@ -43,6 +46,15 @@ class Job:
     text: str = "Waiting for the model"
     waiting: set[str] = field(default_factory=set)
     future: Future | None = None
+    views: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
+
+    def view(self, key: Hashable, make: Callable[[Any], Any]) -> Any:
+        """Something computed from the result, kept with it for the next rerun and gone with it too."""
+        if key not in self.views:
+            self.views[key] = make(self.result)
+            while len(self.views) > KEPT_VIEWS:
+                self.views.popitem(last=False)
+        return self.views[key]
 
     @property
     def finished(self) -> bool:
@@ -148,7 +160,9 @@ class Worker:
             progress(0.0, f"Loading {name}")
             for other in [kept for kept in self._models if kept not in (BUNDLED, name)]:
                 self._drop(other)
-            self._models[name] = load_model(name)
+            self._models[name] = load_model(
+                name, progress=lambda done, of, text: progress(done / of, f"Loading {name}: {text}")
+            )
         return self._models[name]
 
     def _drop(self, name: str) -> None:

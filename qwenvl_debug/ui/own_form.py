@@ -20,28 +20,9 @@ def ask() -> Choice | None:
         CaseError: the question is empty or too long.
     """
     kept = st.session_state.setdefault("kept", {})
-    left, right = st.columns(2, gap="medium", border=True)
-    with left:
-        st.markdown("**Correct** · a picture that is answered rightly")
-        _upload("correct", kept)
-        _text("own_ask", "Question", "Which tower is this?")
-        _text("own_expect", "Expected answer (optional)", "Oriental Pearl Tower")
-    with right:
-        st.markdown("**Failing** · a similar picture that is not")
-        _upload("failing", kept)
-        _text("own_ask2", "Question", "the same question")
-        _text("own_expect2", "Expected answer (optional)", "the same answer")
-
-    missing = [f"the {side} picture" for side in ("correct", "failing") if side not in kept]
-    if not st.session_state.get("own_ask", "").strip():
-        missing.append("a question")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Ask both", type="primary", key="own_go", disabled=bool(missing)):
-            st.session_state.asked = _inputs(kept)
-        if missing:
-            st.caption(f"Still needed: {', '.join(missing)}.", width="content")
-
     asked = st.session_state.get("asked")
+    with st.expander("Pictures and questions", expanded=asked is None):
+        _form(kept)
     if asked is None:
         return None
     choice = own_choice(asked)
@@ -50,6 +31,30 @@ def ask() -> Choice | None:
     elif asked != _inputs(kept):
         st.caption("Shown below: what was asked last. Press “Ask both” to use what you changed.")
     return choice
+
+
+def _form(kept: dict[str, str]) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**Correct** · a picture that is answered rightly")
+        _upload("correct", kept)
+        _text("own_ask", "Question", "Which tower is this?")
+        _text("own_expect", "Expected answer (optional)", "Oriental Pearl Tower")
+    with right:
+        st.markdown("**Failing** · a similar picture that is not")
+        _upload("failing", kept)
+        _text("own_ask2", "Question, if another", "the same question")
+        _text("own_expect2", "Expected answer, if another", "the same answer")
+
+    missing = [f"the {side} picture" for side in ("correct", "failing") if side not in kept]
+    if not st.session_state.get("own_ask", "").strip():
+        missing.append("a question")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Ask both", type="primary", key="own_go", disabled=bool(missing)):
+            st.session_state.asked = _inputs(kept)
+            st.rerun()
+        if missing:
+            st.caption(f"Still needed: {', '.join(missing)}.", width="content")
 
 
 def _inputs(kept: dict[str, str]) -> dict[str, str]:

@@ -81,7 +81,7 @@ def gallery_choice(pair_id: str) -> Choice:
         correct=Case(Picture.open(pair.correct), pair.question, expected=pair.expected),
         failing=Case(Picture.open(pair.failing), pair.question, expected=pair.expected),
         address={"pair": pair.id},
-        recorded=(pair.recorded["correct"], pair.recorded["failing"]),
+        recorded=(pair.recorded["correct"]["answer"], pair.recorded["failing"]["answer"]),
     )
 
 

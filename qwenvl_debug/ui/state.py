@@ -34,7 +34,7 @@ def begin(pair_ids: list[str]) -> None:
     state.pair = wanted if wanted in (*pair_ids, OWN) else (pair_ids[0] if pair_ids else OWN)
     if wanted == OWN:
         asked = {name: link[name] for name in SCOPE[2:] if name in link}
-        state.asked = asked
+        state.asked = asked or None
         state.kept = {side: asked[side] for side in ("correct", "failing") if side in asked}
         for name in ("ask", "ask2", "expect", "expect2"):
             state[f"own_{name}"] = asked.get(name, "")

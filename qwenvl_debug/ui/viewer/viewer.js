@@ -134,7 +134,7 @@ function cellWords(viewer, index, cell) {
   const share = shareAt(maps, viewer.layer, viewer.head, cell.row, cell.col)
   const times = share * maps.rows * maps.cols
   const even = viewer.data.query.shows === "picture" && Number.isFinite(times)
-    ? `, ${times >= 10 ? times.toFixed(0) : times.toFixed(1)} times an even spread` : ""
+    ? `, ${times.toFixed(times >= 10 ? 0 : times >= 1 ? 1 : 2)} times an even spread` : ""
   return `Row ${cell.row + 1}, column ${cell.col + 1}: ${percent(share)} ${viewer.data.noun}${even}`
 }
 
@@ -163,6 +163,7 @@ function redraw(viewer) {
   const { inputs, data } = viewer
   for (const input of Object.values(inputs)) input.disabled = !viewer.maps
   viewer.parent.querySelectorAll(".buttons button").forEach(button => { button.disabled = !viewer.maps })
+  viewer.ramp.parentElement.classList.toggle("empty", !viewer.maps)
   if (!viewer.maps) {
     viewer.sides.forEach(side => side.canvas.getContext("2d").clearRect(0, 0, side.canvas.width, side.canvas.height))
     pointAt(viewer, null)

@@ -1,0 +1,64 @@
+"""Running a pair of cases from a page: hand it to the worker, show how far it is, stop it, try again."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from qwenvl_debug.ui.answers import answer_pair
+from qwenvl_debug.ui.jobs import Job, worker
+from qwenvl_debug.ui.pairs import Choice
+
+
+def scope_of(model: str, choice: Choice) -> tuple[str, ...]:
+    """What tells one comparison from another: the model, then pictures, questions and expected answers."""
+    cases = choice.correct, choice.failing
+    return (model, *(part for case in cases for part in (case.pictures[0].sha256, case.question, case.expected or "")))
+
+
+def submit(model: str, choice: Choice) -> Job | None:
+    """Run both cases on the worker, unless someone stopped that; work that is no longer looked at is left."""
+    scope, who = scope_of(model, choice), st.session_state.who
+    before = st.session_state.get("scope")
+    if before is not None and before != scope:
+        worker().leave(before, who)
+        st.session_state.pop("stopped", None)
+    st.session_state.scope = scope
+    if st.session_state.get("stopped") == scope:
+        return None
+    work = partial(answer_pair, model, choice.correct, choice.failing)
+    job = worker().submit(scope, work, who)
+    job.wait(0.35)  # a short piece of work needs no progress bar
+    return job
+
+
+def status(job: Job | None, scope: tuple[str, ...]) -> None:
+    """How far the work is, with a way to stop it; or what went wrong, with a way to try again."""
+    if job is None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Stopped before the model answered.", width="content")
+            if st.button("Run the model", key="run_again"):
+                st.session_state.pop("stopped", None)
+                st.rerun()
+    elif not job.finished:
+        _progress(scope)
+    elif job.error is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.error(job.error)
+            if st.button("Try again", key="try_again"):
+                worker().forget(scope)
+                st.rerun()
+
+
+@st.fragment(run_every=0.5)
+def _progress(scope: tuple[str, ...]) -> None:
+    job = worker().find(scope)
+    if job is None or job.finished:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(job.part, text=job.text)
+        if st.button("Stop", key="stop", help="Stop the model. What you typed stays."):
+            worker().leave(scope, st.session_state.who)
+            st.session_state.stopped = scope
+            st.rerun()

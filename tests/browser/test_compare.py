@@ -1,0 +1,156 @@
+"""The Compare page as a person meets it: a gallery pair, its answers, its maps, its charts, its address."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+CELLS = ".st-key-chart_heads .mark-rect path"
+
+
+def test_the_first_screen_shows_a_right_and_a_wrong_answer_with_their_maps(visit):
+    visit.open()
+    page = visit.page
+    expect(page.locator(".side.correct .verdict")).to_have_class(re.compile("right"))
+    expect(page.locator(".side.failing .verdict")).to_have_class(re.compile("wrong"))
+    for side in ("correct", "failing"):
+        assert page.locator(f".side.{side} .answer .chip").count() >= 1
+        colours = page.evaluate(
+            """side => {
+                const canvas = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot
+                    .querySelector(`.side.${side} .cells`)
+                const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+                return new Set(new Uint32Array(data.buffer)).size
+            }""",
+            side,
+        )
+        assert colours > 5
+
+
+def test_layer_head_opacity_and_colours_are_redrawn_without_the_server(visit):
+    visit.open()
+    page = visit.page
+    before = len(visit.frames)
+    visit.slide(0)
+    assert visit.layer == 0
+    last = int(page.locator("#layer").get_attribute("max"))
+    visit.slide(last)
+    assert visit.layer == last
+    page.select_option("#head", "1")
+    page.select_option("#palette", "Viridis")
+    page.select_option("#reach", "layers")
+    page.locator("#opacity").fill("30")
+    visit.see(layer=last, head=1)
+    page.wait_for_timeout(1000)
+    assert len(visit.frames) == before
+
+
+def test_a_word_that_is_clicked_asks_on_both_sides(visit):
+    visit.open()
+    visit.page.locator(".side.failing .question .chip").nth(1).click()
+    visit.see(left="q1", right="q1")
+    expect(visit.page.locator(".side.correct .question .chip").nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(visit.page.locator("#asks")).to_have_value("q1")
+
+
+def test_each_word_shows_its_probability_and_the_best_alternatives(visit):
+    visit.open()
+    visit.page.locator(".side.failing .answer .chip").first.hover()
+    expect(visit.page.locator(".tip .alternatives .word")).to_have_count(5)
+    expect(visit.page.locator(".tip-head")).to_contain_text("%")
+
+
+def test_a_heatmap_cell_moves_the_viewer_each_time_it_is_clicked(visit):
+    visit.open()
+    page = visit.page
+    for _ in range(2):
+        visit.slide(0)
+        visit.see(layer=0)
+        cell = page.locator(f'{CELLS}[aria-label*="layer: 1"][aria-label*="head: 0"]')
+        cell.click()
+        visit.see(layer=1, head=0)
+        expect(page.locator("#head")).to_have_value("0")
+
+
+def test_a_curve_moves_the_viewer_to_the_nearest_layer(visit):
+    visit.open()
+    visit.slide(0)
+    visit.see(layer=0)
+    chart = visit.page.locator(".st-key-chart_divergence svg.marks")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    visit.page.mouse.click(box["x"] + box["width"] - 12, box["y"] + box["height"] / 3)
+    visit.see(layer=visit.page.locator("#layer").get_attribute("max"))
+
+
+def test_the_address_reopens_the_same_view(visit):
+    visit.open()
+    page = visit.page
+    first = re.search(r"pair=([^&]+)", page.url)[1]
+    pair = page.get_by_role("combobox", name="Pair")
+    pair.click()
+    page.get_by_role("option").nth(1).click()
+    expect(page).not_to_have_url(re.compile(f"pair={first}(&|$)"))
+    visit.wait_until_answered()
+    page.locator(".side.correct .answer .chip").first.click()
+    visit.see(left="a0")
+    visit.slide(1)
+    page.select_option("#head", "2")
+    visit.see(layer=1, head=2)
+    address, shown = page.url, pair.input_value()
+    page.reload()
+    visit.wait_until_answered()
+    assert page.url == address
+    assert (visit.layer, page.locator("#head").input_value()) == (1, "2")
+    assert pair.input_value() == shown
+    expect(page.locator(".side.correct .answer .chip").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_another_pair_does_not_inherit_the_last_ones_view(visit):
+    visit.open("?layer=0&head=1")
+    visit.page.locator(".side.correct .question .chip").first.click()
+    visit.see(left="q0")
+    visit.page.get_by_role("combobox", name="Pair").click()
+    visit.page.get_by_role("option").nth(1).click()
+    visit.see(left="t", right="t", head="mean")
+
+
+def test_pointing_at_a_cell_outlines_it_on_both_sides_and_says_its_share(visit):
+    visit.open()
+    page = visit.page
+    page.locator(".side.correct .cells").hover()
+    expect(page.locator(".side .outline:visible")).to_have_count(2)
+    for side in ("correct", "failing"):
+        expect(page.locator(f".side.{side} .readout")).to_have_text(
+            re.compile(r"Row \d+, column \d+: .*%.*even spread")
+        )
+
+
+def test_the_keyboard_walks_over_the_cells(visit):
+    visit.open()
+    page = visit.page
+    page.locator(".side.failing .cells").focus()
+    page.keyboard.press("ArrowRight")
+    readout = page.locator(".side.failing .readout")
+    row, column = map(int, re.match(r"Row (\d+), column (\d+)", readout.inner_text()).groups())
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    expect(readout).to_contain_text(f"Row {row - 1}, column {column + 1}:")
+    expect(page.locator(".live")).to_contain_text("Correct: Row")
+    page.keyboard.press("Escape")
+    expect(page.locator(".side .outline:visible")).to_have_count(0)
+
+
+def test_nonsense_in_the_address_opens_the_page_all_the_same(visit):
+    visit.open("?pair=none-such&layer=-9&head=many&left=zz&right=a99&shows=all")
+    assert visit.page.get_by_test_id("stException").count() == 0
+    assert visit.layer >= 0
+
+
+def test_a_view_can_be_saved_as_a_picture(visit):
+    visit.open()
+    with visit.page.expect_download() as download:
+        visit.page.locator(".save").click()
+    with open(download.value.path(), "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
