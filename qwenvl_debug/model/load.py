@@ -240,7 +240,7 @@ def _make_greedy(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     """Replace the checkpoint's generation settings (sampling, penalties) by greedy ones; return what ends an answer."""
     stops: list[int] = []
     for source in (tokenizer, network.generation_config, network.config.get_text_config()):
-        end = source.eos_token_id
+        end = getattr(source, "eos_token_id", None)
         stops += [end] if isinstance(end, int) else (end or [])
     stops = list(dict.fromkeys(stops))
     if not stops:

@@ -190,13 +190,13 @@ def _spread(model: torch.nn.Module, special: list[int]) -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim >= 2:
-                sharper = 2.0 if any(part in name for part in ("q_proj", "k_proj", "qkv")) else 1.0
+                sharper = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv")) else 1.0
                 fan_in = 1 if "embed_tokens" in name or "pos_embed" in name else weight[0].numel()
                 if "experts" in name:
                     fan_in = weight.shape[-1]
                 weight.normal_(std=sharper * fan_in**-0.5)
             elif "q_norm" in name or "k_norm" in name:
-                weight.fill_(1.5)
+                weight += 0.4  # gains of 1.4; a family may store them less 1
             elif name.endswith("bias"):
                 weight.normal_(std=0.1)
         model.lm_head.weight[special] = 0.0
