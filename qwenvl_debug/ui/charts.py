@@ -173,5 +173,5 @@ def _layers(comparison: Comparison, measure: str) -> tuple[pd.DataFrame, str, di
             for side, name in columns.items()
         ],
         ignore_index=True,
-    )
+    ).dropna()  # layers without a map are passed over by the curve, not drawn as gaps or zeros
     return long, title, {side: colours[side] for side in columns}

@@ -37,7 +37,7 @@ def look(model: str, choice: Choice) -> None:
     answers = job.result if job is not None else None
     place = place_of(address_of(model, choice))
     if answers is None:
-        viewer(_waiting(choice, place), key=VIEWER, on_query=lambda: None)
+        viewer(_waiting(choice, place, recorded=model == state.MODEL), key=VIEWER, on_query=lambda: None)
         keeper(place, state.going(), key="compare_keeper")
         return
 
@@ -95,11 +95,11 @@ def _plain(text: str) -> list[dict[str, Any]]:
     return [{"text": text, "ref": None, "probability": None, "alternatives": []}] if text else []
 
 
-def _waiting(choice: Choice, place: dict[str, Any]) -> dict[str, Any]:
-    """The page before the model has answered: pictures, questions and, where there are, recorded answers."""
+def _waiting(choice: Choice, place: dict[str, Any], recorded: bool) -> dict[str, Any]:
+    """The page before the model has answered: pictures, questions and, where they are its own, recorded answers."""
     sides = []
     for number, case in enumerate((choice.correct, choice.failing)):
-        answer = choice.recorded[number] if choice.recorded else ""
+        answer = choice.recorded[number] if recorded and choice.recorded else ""
         verdict = _verdict(answer, case.expected, "recorded") if answer else {"text": "", "kind": "plain"}
         words = {"q": _plain(case.question), "a": _plain(answer), "t": []}
         sides.append({**_side(number, case, verdict, words, answer), "maps": None, "imageShare": None})

@@ -154,10 +154,10 @@ class Worker:
 
     def model(self, name: str, progress: Progress) -> DebugModel:
         """The model of this name, loaded when it is not. Call it on the worker's thread only."""
-        from qwenvl_debug.model import load_model  # torch and transformers take seconds to import
-
         if name not in self._models:
-            progress(0.0, f"Loading {name}")
+            progress(0.0, "Starting PyTorch" if not self._models else f"Loading {name}")
+            from qwenvl_debug.model import load_model  # torch and transformers take seconds to import
+
             for other in [kept for kept in self._models if kept not in (BUNDLED, name)]:
                 self._drop(other)
             self._models[name] = load_model(
