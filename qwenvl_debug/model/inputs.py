@@ -102,7 +102,7 @@ def prompt(model: DebugModel, case: Case) -> Prompt:
     if longest is not None and len(ids) > longest:
         raise CaseError(
             f"The pictures and the question make {len(ids):,} tokens, more than the {longest:,} this model takes: "
-            "use smaller pictures."
+            "use a smaller picture or a shorter question."
         )
     return Prompt(ids, kinds, pictures, tuple(grids), pixel_values, image_grid_thw)
 

@@ -190,13 +190,15 @@ def _spread(model: torch.nn.Module, special: list[int]) -> None:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim >= 2:
-                sharper = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv")) else 1.0
+                gain = 1.2 if any(part in name for part in ("q_proj", "k_proj", "qkv.")) else 1.0
+                # What a layer adds is smaller than what it is added to, or rounding would grow from layer to layer.
+                gain *= 0.5 if any(part in name for part in ("o_proj", "out_proj", "down_proj")) else 1.0
                 fan_in = 1 if "embed_tokens" in name or "pos_embed" in name else weight[0].numel()
                 if "experts" in name:
                     fan_in = weight.shape[-1]
-                weight.normal_(std=sharper * fan_in**-0.5)
+                weight.normal_(std=gain * fan_in**-0.5)
             elif "q_norm" in name or "k_norm" in name:
-                weight += 0.4  # gains of 1.4; a family may store them less 1
+                weight += 0.2  # gains of 1.2; a family may store them less 1
             elif name.endswith("bias"):
                 weight.normal_(std=0.1)
         model.lm_head.weight[special] = 0.0
