@@ -31,4 +31,4 @@ def cell_alpha(share: np.ndarray, opacity: float) -> np.ndarray:
     Returns:
         The shape of `share`, 0..opacity.
     """
-    return opacity * (0.35 + 0.65 * share)
+    return opacity * (0.15 + 0.85 * np.sqrt(share))

@@ -24,7 +24,7 @@ def drawn(png):
 
 def test_each_cell_covers_its_even_part_of_the_picture_with_crisp_edges(picture):
     pixels = drawn(overlay(picture, attention([[0, 0.5, 1], [1, 0, 0]]), opacity=1))
-    faint = np.rint(0.65 * 200 + 0.35 * palette()[0])
+    faint = np.rint(0.85 * 200 + 0.15 * palette()[0])
     assert pixels.shape == (40, 90, 3)
     assert np.abs(pixels[:20, :30] - faint).max() <= 1
     assert (pixels[:20, 60:] == palette()[255]).all()

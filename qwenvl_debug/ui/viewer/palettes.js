@@ -1,9 +1,10 @@
-// Which colour stands for which share? Perceptually even scales, anchor colours from matplotlib (CC0) and cmocean.
+// Which colour stands for which share? Perceptually even scales, with the colours of the saved overlays
+// at nine places; in between they are mixed.
 
 const PALETTES = {
-  Magma: ["#000004", "#1d1147", "#51127c", "#832681", "#b73779", "#e75263", "#fc8961", "#fec488", "#fcfdbf"],
-  Viridis: ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"],
-  Cividis: ["#00224e", "#1f3a6d", "#434e6c", "#5f636e", "#7d7c78", "#9a9776", "#bbaf6c", "#dcca57", "#fee838"],
+  Magma: ["#000004", "#1d1147", "#51127c", "#832681", "#b73779", "#e55064", "#fb8761", "#fec287", "#fcfdbf"],
+  Viridis: ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#27ad81", "#5cc863", "#aadc32", "#fde725"],
+  Cividis: ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9a9376", "#bbad6d", "#ddc858", "#fee838"],
   Greys: ["#101010", "#2b2b2b", "#474747", "#656565", "#858585", "#a6a6a6", "#c8c8c8", "#e6e6e6", "#ffffff"],
 }
 
