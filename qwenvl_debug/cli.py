@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     # A pipe may speak less than UTF-8; better an escaped character than a crash.
-    sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stderr.reconfigure(errors="backslashreplace")
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the shell has closed it
+        stream.reconfigure(errors="backslashreplace")
     for quiet in ("TRANSFORMERS_VERBOSITY", "HF_HUB_VERBOSITY"):
         os.environ.setdefault(quiet, "error")
     try:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nStopped.", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return DONE
 
 
@@ -190,11 +190,22 @@ def _write(comparison: Comparison, folder: Path) -> list[Path]:
 
 def _give(options: argparse.Namespace, as_dict: Callable[[], dict[str, Any]], as_text: Callable[[], str]) -> None:
     if options.json:
-        ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        print(json.dumps(as_dict(), ensure_ascii=ascii_only, allow_nan=False, indent=2))
+        ascii_only = getattr(sys.stdout, "encoding", "").lower().replace("-", "") != "utf8"
+        text = json.dumps(as_dict(), ensure_ascii=ascii_only, allow_nan=False, indent=2)
     else:
-        print(as_text())
-    sys.stdout.flush()
+        text = as_text()
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise QwenVLDebugError(f"The result could not be written: {error.strerror}.") from None
+
+
+def _drop_output() -> None:
+    """Send what is still waiting to be written nowhere, so that Python's own farewell does not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _about(model: DebugModel) -> str:
