@@ -18,7 +18,7 @@ from .words import COLOURS, PLACES, SHAPES, TOWERS
 
 THINGS = (*SHAPES, "cat", "table", *TOWERS)  # what a cell may show, from 1; 0 is background
 IGNORE = -100
-SHARES = (0.22, 0.36, 0.42)  # of tower, cat and shape scenes
+SHARES = (0.26, 0.24, 0.5)  # of tower, cat and shape scenes
 
 
 @dataclass
@@ -40,14 +40,16 @@ class Batch:
     grid: tuple[int, int]
 
 
-def draw_batch(tokens: Tokenizer, seed: int, size: int, grid: tuple[int, int], most: int = 4, asked: int = 4) -> Batch:
+def draw_batch(
+    tokens: Tokenizer, seed: int, size: int, grid: tuple[int, int], hard: float = 1.0, asked: int = 4
+) -> Batch:
     """Draws a batch.
 
     Args:
         seed: fixes everything in it.
         size: scenes in the batch.
         grid: rows, cols of cells.
-        most: the largest number of shapes in a picture.
+        hard: how hard its scenes may be, 0 (one large shape on a plain ground) to 1 (as in use).
         asked: the largest number of questions per picture.
     """
     rng = np.random.default_rng((seed, 11))
@@ -57,8 +59,7 @@ def draw_batch(tokens: Tokenizer, seed: int, size: int, grid: tuple[int, int], m
         kind = KINDS[int(rng.choice(3, p=SHARES))]
         zoom, stretch = rng.uniform(1.0, 1.7), rng.uniform(0.94, 1.06)
         canvas = (round(cols * CELL * zoom * stretch), round(rows * CELL * zoom))
-        choices = {"count": int(rng.integers(min(2, most), most + 1))} if kind == "shapes" else {}
-        drawn = scene((seed, n), kind, canvas, **choices)
+        drawn = scene((seed, n), kind, canvas, **choices(kind, hard, rng))
         pictures.append(np.asarray(Image.fromarray(drawn.pixels).resize((cols * CELL, rows * CELL), Image.BICUBIC)))
         every = questions(drawn, rng, describe=bool(rng.random() < 0.15))
         order = rng.permutation(len(every))[:asked]
@@ -67,6 +68,21 @@ def draw_batch(tokens: Tokenizer, seed: int, size: int, grid: tuple[int, int], m
     return Batch(
         np.stack(pictures), *pack(tokens, texts, grid), *(np.stack(t) for t in zip(*truths, strict=True)), grid
     )
+
+
+def choices(kind: str, hard: float, rng: np.random.Generator) -> dict:
+    """What to fix in a scene so that it is no harder than `hard`; scenes of one batch differ in how hard they are."""
+    level = rng.uniform(max(0.0, hard - 0.45), hard)
+    if kind == "tower":
+        return {"plain": bool(rng.random() < 0.75 - 0.5 * level)}
+    if kind == "cat":
+        return {}
+    most = 1 if level < 0.3 else 2 if level < 0.5 else 3 if level < 0.7 else 4
+    return {
+        "count": int(rng.integers(min(2, most), most + 1)),
+        "reach": (0.55 - 0.39 * level, 0.95 - 0.45 * level),
+        "simple": bool(rng.random() < 1 - 1.1 * level),
+    }
 
 
 def cell_truth(drawn: Scene, grid: tuple[int, int], least: float = 0.25) -> tuple[np.ndarray, ...]:

@@ -151,8 +151,8 @@ def markdown(result: dict) -> str:
     lines = [
         "# Do the maps lie where the objects are?",
         "",
-        f"{result['scenes']} held-out scenes that the bundled model answers right; the map of the answer's first word; "
-        f"one head per task, chosen on other scenes. Rule: {result['rule']}.",
+        f"{result['scenes']} held-out scenes that the bundled model answers right; the map of the answer's first "
+        f"word; one head per task, chosen on other scenes. Rule: {result['rule']}.",
         "",
         f"Over all: the highest cell lies on the object asked about in **{result['hits']:.1%}** of scenes; by chance it "
         f"would in {result['chance']:.1%}.",

@@ -68,8 +68,9 @@ def scene(seed: int | tuple[int, ...], kind: str, size: tuple[int, int] = (320, 
         seed: any integer (or tuple of them); the same seed draws the same scene.
         kind: "tower", "cat" or "shapes".
         size: width, height in pixels.
-        **choices: fix a fact instead of drawing it: tower=, place=, count=, sky=, plain=; grain=False for no camera
-            noise.
+        **choices: fix a fact instead of drawing it: tower=, place=, count=, sky=, plain=; reach= (size of shapes as a
+            share of the picture's shorter side), simple= (shapes upright, filled, on a plain ground); grain=False for
+            no camera noise.
 
     Raises:
         ValueError: for an unknown kind.
@@ -200,16 +201,22 @@ def _cat(rng, canvas: Canvas, place: str | None = None, grain: bool = True, **_)
 
 
 def _shapes(
-    rng, canvas: Canvas, count: int | None = None, size: tuple[float, float] = (0.16, 0.5), grain: bool = True, **_
+    rng,
+    canvas: Canvas,
+    count: int | None = None,
+    reach: tuple[float, float] = (0.16, 0.5),
+    simple: bool = False,
+    grain: bool = True,
+    **_,
 ) -> Scene:
     number = int(count or rng.integers(2, 5))
-    ground = backdrop.paper(canvas, rng)
+    ground = backdrop.plain(canvas, rng) if simple else backdrop.paper(canvas, rng)
     names = [str(n) for n in rng.permutation(list(SHAPES))[:number]]
     colours = [str(c) for c in rng.permutation(list(COLOURS))[:number]]
-    spots = shapes.place(number, canvas.height, canvas.width, rng, size)
+    spots = shapes.place(number, canvas.height, canvas.width, rng, reach)
     for owner, (name, colour, spot) in enumerate(zip(names, colours, spots, strict=True), 1):
         shade = shapes.shade_of(colour, rng)
-        shapes.draw_shape(canvas, rng, name, shade, spot, owner, ground, min(canvas.height, canvas.width))
+        shapes.draw_shape(canvas, rng, name, shade, spot, owner, ground, min(canvas.height, canvas.width), simple)
     _finish(canvas, rng, grain)
     objects = [SceneObject(n, canvas.owner == i, n, c) for i, (n, c) in enumerate(zip(names, colours, strict=True), 1)]
     order = np.argsort([spot[0] for spot in spots])

@@ -78,16 +78,24 @@ def place(count: int, height: int, width: int, rng: np.random.Generator, size: t
 
 
 def draw_shape(
-    canvas: Canvas, rng, name: str, colour: Colour, spot: tuple, owner: int, ground: Colour, scale: float
+    canvas: Canvas,
+    rng,
+    name: str,
+    colour: Colour,
+    spot: tuple,
+    owner: int,
+    ground: Colour,
+    scale: float,
+    simple: bool = False,
 ) -> None:
     """Draws one shape; an edge is added where the colour is close to the ground."""
     cx, cy, r = spot
-    turn = 0.0 if rng.random() < 0.55 else rng.uniform(-0.38, 0.38)
+    turn = 0.0 if simple or rng.random() < 0.55 else rng.uniform(-0.38, 0.38)
     points = outline(name, cx, cy, r, turn, rng)
-    if rng.random() < 0.12:
+    if not simple and rng.random() < 0.12:
         canvas.polygon(points + r * 0.09, (0, 0, 0), 0, opacity=0.22)
     faint = np.abs(np.float32(colour) - np.float32(ground)).max() < 70
-    edge = rng.random()
+    edge = 0.5 if simple else rng.random()
     hollow = edge < 0.07 and not faint and r > 0.1 * scale
     if hollow:
         inner = (points - points.mean(0)) * 0.62 + points.mean(0)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from .batches import IGNORE, THINGS, Batch, draw_batch
 from .build import fresh_model, tokenizer, write_checkpoint
 from .forward import read, see
-from .words import COLOURS, PLACES
+from .words import COLOURS, PLACES, SHAPES
 
 SMALL = ((7, 7), (6, 8), (8, 6), (7, 8), (8, 8))
 MIDDLE = ((9, 9), (8, 10), (10, 8), (8, 11), (9, 10), (11, 8))
@@ -55,9 +55,9 @@ class Batches(Dataset):
     def __getitem__(self, index: int) -> Batch:
         step = self.start + index
         rng = np.random.default_rng((self.seed, step))
-        grids, size, most = self.plan.at(step)
+        grids, size, hard = self.plan.at(step)
         grid = grids[int(rng.integers(len(grids)))]
-        return draw_batch(self.tokens, self.seed * 10_000_000 + step, size, grid, most)
+        return draw_batch(self.tokens, self.seed * 10_000_000 + step, size, grid, hard)
 
 
 class Plan:
@@ -66,17 +66,18 @@ class Plan:
     def __init__(self, vision: int, joint: int, size: int):
         self.vision, self.joint, self.size, self.steps = vision, joint, size, vision + joint
 
-    def at(self, step: int) -> tuple[tuple, int, int]:
-        """(grids, pictures in the batch, largest number of shapes) at a step."""
+    def at(self, step: int) -> tuple[tuple, int, float]:
+        """(grids, pictures in the batch, how hard) at a step."""
         if step < self.vision:
-            return (SMALL, round(self.size * 1.5), 4) if step < self.vision * 0.7 else (MIDDLE, self.size, 4)
+            done = step / self.vision
+            grids = SMALL if done < 0.75 else MIDDLE
+            return grids, round(self.size * (1.4 if done < 0.75 else 1.0)), min(0.2 + done, 1.0)
         done = (step - self.vision) / self.joint
-        most = 2 if done < 0.08 else 3 if done < 0.16 else 4
         if done < 0.3:
-            return SMALL + MIDDLE[:1], self.size, most
+            return SMALL + MIDDLE[:1], self.size, 0.7 + done
         if done < 0.6:
-            return MIDDLE + LARGE[:2], round(self.size * 0.75), most
-        return LARGE + MIDDLE[:2], round(self.size * 0.6), most
+            return MIDDLE + LARGE[:2], round(self.size * 0.75), 1.0
+        return LARGE + MIDDLE[:2], round(self.size * 0.6), 1.0
 
     def rate(self, step: int) -> float:
         """The learning rate's share of its peak: a short rise and a cosine fall, once for each stage."""
@@ -105,8 +106,17 @@ class ReadOuts(nn.Module):
                 each = F.cross_entropy(logits[known], truth[known], reduction="none")
                 share = torch.where(truth[known] == 0, 0.25, 1.0) if name != "place" else torch.ones_like(each)
                 total = total + weight * (each * share).sum() / share.sum()
-                shown = known & (truth > 0) if name != "place" else known
-                right[name] = (logits.argmax(1) == truth)[shown].float().mean().item() if shown.any() else float("nan")
+                hit = logits.argmax(1) == truth
+                groups = {name: known & (truth > 0) if name != "place" else known}
+                if name == "thing":
+                    n = len(SHAPES)
+                    groups = {
+                        "shape": (truth > 0) & (truth <= n),
+                        "cat": (truth > n) & (truth <= n + 2),
+                        "tower": truth > n + 2,
+                    }
+                for group, shown in groups.items():
+                    right[group] = hit[shown].float().mean().item() if shown.any() else float("nan")
         return total, right
 
 
@@ -125,7 +135,14 @@ def answer_loss(model, hidden: torch.Tensor, labels: torch.Tensor) -> tuple[torc
 
 
 def train(
-    work: Path, plan: Plan, seed: int, peak: float, device: str, save_every: int = 200, out: Path | None = None
+    work: Path,
+    plan: Plan,
+    seed: int,
+    peak: float,
+    device: str,
+    save_every: int = 200,
+    out: Path | None = None,
+    begin_from: Path | None = None,
 ) -> None:
     """Runs the course (or the rest of it) and writes the averaged model as a checkpoint to `out` as it goes."""
     work.mkdir(parents=True, exist_ok=True)
@@ -149,6 +166,10 @@ def train(
         for part, name in ((model, "model"), (average, "average"), (readouts, "readouts"), (optimiser, "optimiser")):
             part.load_state_dict(saved[name])
         start = saved["step"]
+    elif begin_from is not None:
+        saved = torch.load(begin_from, map_location=device, weights_only=True)
+        for part, name in ((model, "model"), (average, "model"), (readouts, "readouts")):
+            part.load_state_dict(saved[name])
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters; steps {start} to {plan.steps}", flush=True)
     loader = DataLoader(Batches(seed, plan, start), batch_size=None, num_workers=1, prefetch_factor=3)
     began, seen = time.time(), {}
@@ -190,6 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="where the state is kept, to go on from after a stop")
     parser.add_argument("--out", type=Path, help="the checkpoint folder to write (default: WORK/checkpoint)")
+    parser.add_argument("--begin-from", type=Path, help="the state file of an earlier course to take the weights from")
     parser.add_argument("--vision", type=int, default=500, help="steps of the vision tower alone")
     parser.add_argument("--joint", type=int, default=5000, help="steps of everything together")
     parser.add_argument("--size", type=int, default=24, help="pictures in a batch on the smallest grids")
@@ -206,6 +228,7 @@ def main() -> None:
         options.rate,
         device,
         out=options.out,
+        begin_from=options.begin_from,
     )
 
 
