@@ -90,7 +90,7 @@ def accuracy(model: DebugModel, count: int, cases: Callable = clean_cases) -> di
 def card(model: DebugModel, count: int, few: int) -> str:
     """The model card's text, every number in it from this run."""
     clean, hand = accuracy(model, count), accuracy(model, few, painted_cases)
-    parameters = sum(p.numel() for p in model.model.parameters())
+    parameters = sum(p.numel() for p in model.network.parameters())
     weights = hashlib.sha256((MICRO / "model.safetensors").read_bytes()).hexdigest()
     lines = [
         "# The bundled model",

@@ -154,8 +154,8 @@ def markdown(result: dict) -> str:
         f"{result['scenes']} held-out scenes that the bundled model answers right; the map of the answer's first "
         f"word; one head per task, chosen on other scenes. Rule: {result['rule']}.",
         "",
-        f"Over all: the highest cell lies on the object asked about in **{result['hits']:.1%}** of scenes; by chance it "
-        f"would in {result['chance']:.1%}.",
+        f"Over all: the highest cell lies on the object asked about in **{result['hits']:.1%}** of scenes; by chance "
+        f"it would in {result['chance']:.1%}.",
         "",
         "| task | layer | head | scenes | highest cell on the object | chance | median lift of mass |",
         "|---|---|---|---|---|---|---|",
