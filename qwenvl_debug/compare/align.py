@@ -34,12 +34,9 @@ def _pieces(left: int, right: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple
         Borders are whole numbers on a ruler that both divide, so that none is missed or doubled by rounding.
     """
     ruler = lcm(left, right)
-    borders = np.union1d(np.arange(0, ruler + 1, ruler // left), np.arange(0, ruler + 1, ruler // right))
-    starts, lengths = borders[:-1], np.diff(borders)
-    return (starts // (ruler // left), lengths / (ruler // left)), (
-        starts // (ruler // right),
-        lengths / (ruler // right),
-    )
+    cells = [ruler // left, ruler // right]  # lengths of a cell of either side on the ruler
+    borders = np.union1d(*(np.arange(0, ruler + 1, cell) for cell in cells))
+    return tuple((borders[:-1] // cell, np.diff(borders) / cell) for cell in cells)
 
 
 def _cut(maps: np.ndarray, rows: tuple[np.ndarray, np.ndarray], cols: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
