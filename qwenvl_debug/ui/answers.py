@@ -35,6 +35,13 @@ class Answers:
     failing: Run
     forced: tuple[Run, Run] | None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that the runs' traces and pictures fill."""
+        runs = (self.correct, self.failing, *(self.forced or ()))
+        pixels = {p.sha256: p.pixels.nbytes for run in runs for p in run.case.pictures}
+        return sum(run.trace.nbytes for run in runs) + sum(pixels.values())
+
     def run(self, side: int, row: str) -> Run:
         """The run whose tokens a row of words shows: side 0 is the correct one, row is a letter of a ref."""
         if row == "t":

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 KEPT_RESULTS = 12
 """Finished jobs whose results are kept. A result holds two to four runs with their traces."""
 
+KEPT_BYTES = 2 << 30
+"""Memory that kept results may fill together (their `nbytes`); the latest is kept whatever its size."""
+
 KEPT_VIEWS = 8
 """Ways of looking at one result (other words asked) that are kept computed."""
 
@@ -50,11 +53,12 @@ class Job:
 
     def view(self, key: Hashable, make: Callable[[Any], Any]) -> Any:
         """Something computed from the result, kept with it for the next rerun and gone with it too."""
-        if key not in self.views:
-            self.views[key] = make(self.result)
+        view = self.views.get(key)
+        if view is None:
+            view = self.views[key] = make(self.result)
             while len(self.views) > KEPT_VIEWS:
                 self.views.popitem(last=False)
-        return self.views[key]
+        return view  # another session may have pushed it out of `views` meanwhile
 
     @property
     def finished(self) -> bool:
@@ -187,9 +191,12 @@ class Worker:
             raise
 
     def _forget_oldest(self) -> None:
-        finished = [key for key, job in self._jobs.items() if job.finished]
-        for key in finished[: max(0, len(finished) - KEPT_RESULTS)]:
-            del self._jobs[key]
+        finished = [key for key, job in reversed(self._jobs.items()) if job.finished]
+        filled = 0
+        for place, key in enumerate(finished):
+            filled += getattr(self._jobs[key].result, "nbytes", 0)
+            if place >= KEPT_RESULTS or (place > 0 and filled > KEPT_BYTES):
+                del self._jobs[key]
 
 
 @st.cache_resource(show_spinner=False)

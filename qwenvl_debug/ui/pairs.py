@@ -14,7 +14,8 @@ from qwenvl_debug.case import Case, Picture
 OWN = "own"
 """What the address calls a pair of one's own."""
 
-_KEPT_PICTURES = 64
+KEPT_BYTES = 1 << 30
+"""Memory that uploaded pictures may fill together; a picture of the largest size taken fills 192 MB."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Vault:
         with self._lock:
             self._pictures[name] = picture
             self._pictures.move_to_end(name)
-            while len(self._pictures) > _KEPT_PICTURES:
+            while len(self._pictures) > 2 and sum(p.pixels.nbytes for p in self._pictures.values()) > KEPT_BYTES:
                 self._pictures.popitem(last=False)
         return name
 

@@ -1,11 +1,12 @@
 """One worker does the work: in order, with progress, and it stops when nobody waits."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from qwenvl_debug.errors import Cancelled, ModelLoadError
-from qwenvl_debug.ui.jobs import KEPT_RESULTS, KEPT_VIEWS, Worker
+from qwenvl_debug.ui.jobs import KEPT_BYTES, KEPT_RESULTS, KEPT_VIEWS, Worker
 
 
 def fail(error):
@@ -101,6 +102,17 @@ def test_only_the_latest_results_are_kept():
     worker.submit(("micro", "last"), give(0), "me").wait(5)
     assert worker.find(("micro", 0)) is None
     assert worker.find(("micro", KEPT_RESULTS)) is not None
+
+
+def test_large_results_leave_sooner_but_the_latest_is_kept_whatever_its_size():
+    worker = Worker()
+    for number in range(3):
+        large = SimpleNamespace(nbytes=KEPT_BYTES // 2 + 1)
+        assert worker.submit(("micro", number), give(large), "me").wait(5)
+    worker.submit(("micro", "huge"), give(SimpleNamespace(nbytes=KEPT_BYTES * 3)), "me").wait(5)
+    worker.submit(("micro", "huge"), give(None), "me")
+    assert worker.find(("micro", "huge")) is not None
+    assert [worker.find(("micro", number)) for number in range(3)] == [None] * 3
 
 
 def test_ways_of_looking_at_a_result_are_computed_once_and_only_the_latest_kept():
