@@ -6,19 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qwenvl_debug.report.text import percent
+
 if TYPE_CHECKING:
     from qwenvl_debug.compare import Comparison
 
 ALIKE = 0.05
 """Below this divergence (bits, 0..1) two maps are called nearly the same."""
-
-
-def percent(share: float) -> str:
-    """A share in words, with as many digits as it deserves."""
-    value = 100 * share
-    if value >= 10 or value == 0:
-        return f"{value:.0f} %"
-    return f"{value:.1f} %" if value >= 1 else f"{value:.2f} %"
 
 
 def reading(comparison: Comparison) -> str:
