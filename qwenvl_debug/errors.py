@@ -27,3 +27,7 @@ class QueryError(QwenVLDebugError):
 
 class Cancelled(QwenVLDebugError):
     """The work was stopped on request; nothing was kept."""
+
+
+class RegionError(QwenVLDebugError):
+    """A region or one of its shapes cannot be used."""

@@ -1,0 +1,267 @@
+"""Did the model look where it should have? Scores of regions for every layer and head at once, beside chance.
+
+One matrix product gives the mass of all maps on all regions; the measures that need the cells in order sort each map
+once a measure. `baselines` says what other places of the same picture would score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from qwenvl_debug.errors import RegionError
+from qwenvl_debug.maps import MapStack, Query, map_stack
+from qwenvl_debug.model import Run
+from qwenvl_debug.regions.mask import coverage, region_mask
+from qwenvl_debug.regions.measures import REGION_MEASURES
+from qwenvl_debug.regions.shapes import Expectation, Region
+
+MEAN = -1
+CHUNK = 4_000_000  # map cells worked on at once, so that memory stays in the tens of megabytes
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one map lies on one region. NaN where a measure is undefined; `why` then says the reason.
+
+    Attributes:
+        region, expect: the region's name and expectation.
+        layer, head: whose map; head -1 is the mean of all heads.
+        mass, chance, lift, pointing_game, rank_accuracy, auc, iou, iou_best, nss: see `REGION_MEASURES`.
+    """
+
+    region: str
+    expect: Expectation
+    layer: int
+    head: int
+    mass: float
+    chance: float
+    lift: float
+    pointing_game: float
+    rank_accuracy: float
+    auc: float
+    iou: float
+    iou_best: float
+    nss: float
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a score may be held against.
+
+    Attributes:
+        uniform: mass of an even map, which is chance.
+        centre: mass of a map that only prefers the middle of the picture.
+        elsewhere: float64 [places], mass of the same map on the region moved to other places of the picture; empty
+            when the region is too large to be moved.
+        percentile: share of those places that score less than the region, 0..1; NaN without places.
+    """
+
+    uniform: float
+    centre: float
+    elsewhere: np.ndarray
+    percentile: float
+
+
+def score_maps(
+    maps: np.ndarray,
+    covers: np.ndarray,
+    measures: Sequence[str] = tuple(REGION_MEASURES),
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Every measure for every map and region.
+
+    Args:
+        maps: float [..., cells], >= 0; NaN where there is no map.
+        covers: float [regions, cells], 0..1.
+        measures: keys of `REGION_MEASURES`.
+        progress: called as progress(steps done, of).
+
+    Returns:
+        float64 [regions, ...] by measure.
+
+    Raises:
+        RegionError: there is no such measure.
+    """
+    unknown = set(measures) - set(REGION_MEASURES)
+    if unknown:
+        raise RegionError(f"There is no measure {min(unknown)!r}; choose from {', '.join(REGION_MEASURES)}.")
+    shape, cells = maps.shape[:-1], maps.shape[-1]
+    flat = maps.reshape(-1, cells)
+    covers = np.asarray(covers)
+    result = {name: np.empty((len(covers), len(flat))) for name in measures}
+    quick = [name for name in ("mass", "chance", "lift") if name in measures]
+    if quick:
+        _quick(flat, covers, {name: result[name] for name in quick})
+    slow = [name for name in measures if name not in quick]
+    step = max(1, CHUNK // cells)
+    starts = range(0, len(flat), step)
+    done, of = 0, len(slow) * len(covers) * len(starts)
+    for start in starts if slow else ():
+        part = np.asarray(flat[start : start + step], np.float64)
+        for name in slow:
+            for number, cover in enumerate(covers):
+                result[name][number, start : start + step] = REGION_MEASURES[name].compute(part, cover)
+                done += 1
+                if progress is not None:
+                    progress(done, of)
+    return {name: values.reshape(len(covers), *shape) for name, values in result.items()}
+
+
+def _quick(flat: np.ndarray, covers: np.ndarray, into: dict[str, np.ndarray]) -> None:
+    """Mass, chance and lift of all maps in one product, in the maps' own precision."""
+    sides = np.concatenate([covers, np.ones((1, covers.shape[1]))]).astype(flat.dtype)
+    sums = (flat @ sides.T).T.astype(np.float64)
+    total = np.where(sums[-1] > 0, sums[-1], np.nan)
+    share = np.asarray(covers, np.float64).mean(1)[:, None]
+    known = np.where(share > 0, 1.0, np.nan)
+    mass = sums[:-1] / total * known
+    if "mass" in into:
+        into["mass"][:] = mass
+    if "chance" in into:
+        into["chance"][:] = np.where(np.isnan(total), np.nan, share)
+    if "lift" in into:
+        into["lift"][:] = mass / np.where(share > 0, share, np.nan)
+
+
+def covers_of(regions: Sequence[Region], size: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+    """Coverage of regions, float32 [regions, rows * cols]; size is the picture's width, height in pixels."""
+    return np.stack([coverage(region_mask(region, size), grid).reshape(-1) for region in regions])
+
+
+def score_stack(
+    stack: MapStack,
+    regions: Sequence[Region],
+    size: tuple[int, int],
+    measures: Sequence[str] = tuple(REGION_MEASURES),
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Scores of all layers and heads, and of their mean in the last place of the head axis.
+
+    Returns:
+        float64 [regions, layers, heads + 1] by measure.
+
+    Raises:
+        RegionError: no regions were given, or there is no such measure.
+    """
+    if not regions:
+        raise RegionError("Nothing to score: draw or name at least one region.")
+    maps = np.concatenate([stack.values, stack.mean[:, None]], axis=1)
+    covers = covers_of(regions, size, (stack.grid.rows, stack.grid.cols))
+    return score_maps(maps.reshape(*maps.shape[:2], -1), covers, measures, progress)
+
+
+def score(
+    run: Run,
+    region: Region,
+    layer: int,
+    head: int | Literal["mean"] = "mean",
+    query: Query | None = None,
+    picture: int = 0,
+) -> Score:
+    """How one map of a run lies on a region.
+
+    Args:
+        run: a model's answer, with its trace.
+        region: in pixels of that picture.
+        layer: counted from 0.
+        head: counted from 0, or "mean".
+        query: the tokens that ask; by default the whole answer.
+        picture: which picture of the case.
+
+    Raises:
+        QueryError: there is no such layer, head, token or picture.
+        RegionError: the region cannot be drawn.
+    """
+    stack = map_stack(run, query, picture)
+    number = MEAN if head == "mean" else int(head)
+    values = stack.map(layer, number).values.reshape(1, -1)
+    cover = covers_of([region], run.case.pictures[picture].size, (stack.grid.rows, stack.grid.cols))
+    scores = {name: float(found[0, 0]) for name, found in score_maps(values, cover).items()}
+    return Score(region.name, region.expect, layer, number, **scores, why=why_undefined(values[0], cover[0]))
+
+
+def why_undefined(values: np.ndarray, cover: np.ndarray) -> str | None:
+    """Why some measures of a map on a coverage are undefined, in one sentence; None when all are defined."""
+    if not np.isfinite(values).all() or not values.sum() > 0:
+        return "There is no map here: the layer has no softmax attention, or none of it lies on the picture."
+    if not cover.any():
+        return "The region is empty, or lies outside the picture."
+    if not (cover >= 0.5).any():
+        return "The region is smaller than half a cell everywhere, so no cell counts as inside."
+    if (cover >= 0.5).all():
+        return "The region covers the whole picture, so there is no outside to compare with."
+    return None
+
+
+def score_table(run: Run, regions: Sequence[Region], query: Query | None = None, picture: int = 0) -> pd.DataFrame:
+    """Scores of every layer and head for every region.
+
+    Returns:
+        One row per region, layer and head (head -1 is the mean), with the columns of `Score` but for `why`.
+
+    Raises:
+        QueryError, RegionError: as `score`.
+    """
+    stack = map_stack(run, query, picture)
+    scores = score_stack(stack, regions, run.case.pictures[picture].size)
+    layers, heads = stack.values.shape[:2]
+    index = pd.MultiIndex.from_product(
+        [range(len(regions)), range(layers), [*range(heads), MEAN]], names=["region", "layer", "head"]
+    )
+    table = pd.DataFrame({name: values.reshape(-1) for name, values in scores.items()}, index=index).reset_index()
+    table.insert(1, "expect", [regions[n].expect for n in table["region"]])
+    table["region"] = [regions[n].name for n in table["region"]]
+    return table[[field.name for field in fields(Score) if field.name != "why"]]
+
+
+def baselines(values: np.ndarray, mask: np.ndarray, places: int = 100, seed: int = 0) -> Baselines:
+    """What else the mass of a map on a region may be held against.
+
+    Args:
+        values: float [rows, cols], a map.
+        mask: bool [height, width], the region's pixels.
+        places: how many other places the region is moved to, drawn at random where it fits whole.
+        seed: fixes the places.
+    """
+    rows, cols = values.shape
+    flat = values.reshape(1, -1)
+
+    def mass_of(cover: np.ndarray) -> np.ndarray:
+        return score_maps(flat, cover.reshape(-1, rows * cols), ["mass"])["mass"][:, 0]
+
+    own = coverage(mask, (rows, cols))
+    y, x = np.mgrid[0:rows, 0:cols]
+    centre = np.exp(-0.5 * (((y + 0.5) / rows - 0.5) ** 2 + ((x + 0.5) / cols - 0.5) ** 2) / 0.25**2)
+    centre_mass = float(score_maps(centre.reshape(1, -1), own.reshape(1, -1), ["mass"])["mass"][0, 0])
+    elsewhere = np.empty(0)
+    moved = _moved(mask, places, seed)
+    if moved:
+        elsewhere = mass_of(np.stack([coverage(one, (rows, cols)) for one in moved]))
+    mine = float(mass_of(own)[0])
+    below = float(((elsewhere < mine) + 0.5 * (elsewhere == mine)).mean()) if len(elsewhere) else np.nan
+    return Baselines(float(own.mean()), centre_mass, elsewhere, below if np.isfinite(mine) else np.nan)
+
+
+def _moved(mask: np.ndarray, places: int, seed: int) -> list[np.ndarray]:
+    ys, xs = np.nonzero(mask)
+    if not len(xs):
+        return []
+    height, width = mask.shape
+    top, left = ys.min(), xs.min()
+    piece = mask[top : ys.max() + 1, left : xs.max() + 1]
+    free_y, free_x = height - piece.shape[0], width - piece.shape[1]
+    if not free_y and not free_x:
+        return []
+    rng = np.random.default_rng(seed)
+    moved = []
+    for y, x in zip(rng.integers(0, free_y + 1, places), rng.integers(0, free_x + 1, places), strict=True):
+        other = np.zeros_like(mask)
+        other[y : y + piece.shape[0], x : x + piece.shape[1]] = piece
+        moved.append(other)
+    return moved
