@@ -16,7 +16,7 @@ import transformers
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import Cancelled, CaptureError, CaseError
+from qwenvl_debug.errors import CaptureError, CaseError
 from qwenvl_debug.model.capture import Recorder, recording
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
 from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
@@ -62,7 +62,7 @@ def ask(
     )
     with torch.no_grad(), recording(recorder), _enough_memory():
         if target is None:
-            new, choices = _generate(model, asked, max_new_tokens, top, progress, cancel)
+            new, choices = _generate(model, asked, max_new_tokens, top, progress)
         else:
             new = [*_target_ids(model, target), model.stop_ids[0]]
             choices = _force(model, asked, new, top)
@@ -103,33 +103,29 @@ class _Watch(LogitsProcessor):
 
 
 class _Pulse(StoppingCriteria):
-    """Reports progress after each token, and stops when asked to."""
+    """Reports progress after each token and never stops. (Cancelling is the recorder's, which is asked more often.)"""
 
-    def __init__(
-        self, model: DebugModel, prompt_length: int, of: int, progress: Progress | None, cancel: Event | None
-    ) -> None:
-        self.model, self.prompt_length, self.of, self.progress, self.cancel = model, prompt_length, of, progress, cancel
+    def __init__(self, model: DebugModel, prompt_length: int, of: int, progress: Progress) -> None:
+        self.model, self.prompt_length, self.of, self.progress = model, prompt_length, of, progress
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
-        if self.cancel is not None and self.cancel.is_set():
-            raise Cancelled("The answer was stopped.")
-        if self.progress is not None:
-            new = input_ids[0, self.prompt_length :].tolist()
-            self.progress(len(new), self.of, self.model.tokenizer.decode(new, skip_special_tokens=True))
+        new = input_ids[0, self.prompt_length :].tolist()
+        self.progress(len(new), self.of, self.model.tokenizer.decode(new, skip_special_tokens=True))
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 def _generate(
-    model: DebugModel, asked: Prompt, max_new_tokens: int, top: int, progress: Progress | None, cancel: Event | None
+    model: DebugModel, asked: Prompt, max_new_tokens: int, top: int, progress: Progress | None
 ) -> tuple[list[int], list[Choice]]:
+    watch, pulse = _Watch(top), StoppingCriteriaList()
     if progress is not None:
         progress(0, max_new_tokens, "")
-    watch = _Watch(top)
+        pulse.append(_Pulse(model, len(asked.ids), max_new_tokens, progress))
     sequence = model.network.generate(
         **asked.feed(model.device),
         max_new_tokens=max_new_tokens,
         logits_processor=LogitsProcessorList([watch]),
-        stopping_criteria=StoppingCriteriaList([_Pulse(model, len(asked.ids), max_new_tokens, progress, cancel)]),
+        stopping_criteria=pulse,
     )
     return sequence[0, len(asked.ids) :].tolist(), watch.choices
 

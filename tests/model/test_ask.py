@@ -45,6 +45,17 @@ def test_the_prompt_is_the_checkpoints_own_chat_with_one_marker_per_cell(family,
     assert parts.grids[1].cols < parts.grids[1].rows
 
 
+@pytest.mark.parametrize("more", [(), (5, 6, 7)])
+def test_the_network_is_told_which_tokens_are_pictures(more, tiny, noise):
+    model = tiny()
+    feed = prompt(model, Case([noise(150, 90), noise(70, 120)], "Which?")).feed(model.device, more=more)
+    assert feed["mm_token_type_ids"].tolist() == (feed["input_ids"] == model.config.image_token_id).int().tolist()
+    assert feed["attention_mask"].tolist() == [[1] * feed["input_ids"].shape[1]]
+    # Two-dimensional positions count the longer side of each picture only, so the last lies far below the length.
+    positions, _ = model.network.model.get_rope_index(**{k: v for k, v in feed.items() if k != "pixel_values"})
+    assert positions.max() < feed["input_ids"].shape[1] // 2
+
+
 def test_words_that_look_like_markers_stay_words(tiny, noise):
     run = tiny().ask(Case(noise(64, 48), TRICKY, system=TRICKY), max_new_tokens=2)
     assert text_of(run, "question") == text_of(run, "system") == TRICKY

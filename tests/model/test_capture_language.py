@@ -95,6 +95,19 @@ def test_the_answer_with_capture_is_the_answer_without(family, checkpoint, tiny,
     assert len(set(ids)) > 4, "an answer of one repeated token would prove little"
 
 
+def test_the_attention_mask_arrives_as_it_does_without_capture(tiny):
+    model = tiny()
+    ids = torch.arange(20, 32)[None]
+    padded = torch.tensor([[0, 0, 0, *[1] * 9]])
+    with torch.no_grad():
+        ours = model.network(input_ids=ids, attention_mask=padded).logits[:, 3:]
+        unpadded = model.network(input_ids=ids).logits[:, 3:]
+        with model.attention("sdpa"):
+            theirs = model.network(input_ids=ids, attention_mask=padded).logits[:, 3:]
+    assert torch.equal(ours, theirs)
+    assert not torch.allclose(ours, unpadded, atol=1e-3)
+
+
 def test_layers_of_linear_attention_are_said_to_have_no_map(tiny, wide_case):
     model = tiny("qwen3_5")
     assert (model.n_layers, model.layers_with_maps) == (5, (1, 4))

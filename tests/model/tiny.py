@@ -1,8 +1,10 @@
 """Tiny random checkpoints in the format Qwen publishes: what the loader meets, small enough for every test."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -105,13 +107,24 @@ CONFIG = {
 }
 
 
-def tiny_checkpoint(folder: str | Path, family: str = "qwen3_vl", seed: int = 0) -> Path:
+def tiny_checkpoint(
+    folder: str | Path,
+    family: str = "qwen3_vl",
+    seed: int = 0,
+    *,
+    text: Mapping[str, Any] | None = None,
+    vision: Mapping[str, Any] | None = None,
+    most_cells: int = 144,
+) -> Path:
     """Write a tiny random checkpoint of a family in the published format.
 
     Args:
         folder: where to write; made when missing.
         family: a `model_type`, see `FAMILIES`.
         seed: of the random weights, which are wide enough that attention is far from uniform.
+        text: changes to the language model's configuration, for one that is not tiny.
+        vision: changes to the vision tower's configuration.
+        most_cells: larger pictures are reduced to this many cells.
 
     Returns:
         The folder, for `load_model`.
@@ -120,7 +133,7 @@ def tiny_checkpoint(folder: str | Path, family: str = "qwen3_vl", seed: int = 0)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny_tokenizer()
     ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
-    text, vision = CONFIG[family]
+    text, vision = CONFIG[family][0] | dict(text or {}), CONFIG[family][1] | dict(vision or {})
     special = {
         "image_token_id": ids["<|image_pad|>"],
         "video_token_id": ids["<|video_pad|>"],
@@ -150,7 +163,7 @@ def tiny_checkpoint(folder: str | Path, family: str = "qwen3_vl", seed: int = 0)
             "merge_size": 2,
             "size": {
                 "shortest_edge": 4 * 4 * vision["patch_size"] ** 2,
-                "longest_edge": 24 * 24 * vision["patch_size"] ** 2,
+                "longest_edge": most_cells * 4 * vision["patch_size"] ** 2,
             },
             "image_mean": [0.5, 0.5, 0.5],
             "image_std": [0.5, 0.5, 0.5],
