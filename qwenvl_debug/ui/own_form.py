@@ -21,7 +21,8 @@ def ask() -> Choice | None:
     """
     kept = st.session_state.setdefault("kept", {})
     asked = st.session_state.get("asked")
-    with st.expander("Pictures and questions", expanded=asked is None):
+    gone = asked is not None and None in [vault().find(asked.get(side)) for side in ("correct", "failing")]
+    with st.expander("Pictures and questions", expanded=asked is None or gone):
         _form(kept)
     if asked is None:
         return None
