@@ -2,8 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
+
+from qwenvl_debug.case import Case
+from qwenvl_debug.maps import answer_query, map_stack
+from qwenvl_debug.micro.gallery import pairs
+from qwenvl_debug.model import load_model
+from qwenvl_debug.ui.reading import percent
 
 pytestmark = pytest.mark.browser
 CELLS = ".st-key-chart_heads .mark-rect path"
@@ -154,3 +161,21 @@ def test_a_view_can_be_saved_as_a_picture(visit):
         visit.page.locator(".save").click()
     with open(download.value.path(), "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_share_a_cell_shows_is_the_share_the_model_gave_it(visit):
+    pair, layer, head = pairs()[0], 1, 1
+    run = load_model("micro").ask(Case(pair.correct, pair.question), target=pair.expected)
+    shares = map_stack(run, answer_query(run)).map(layer, head).values
+    row, col = map(int, np.unravel_index(shares.argmax(), shares.shape))
+
+    visit.open(f"?pair={pair.id}&layer={layer}&head={head}&left=t&right=t")
+    canvas = visit.page.locator(".side.correct .cells")
+    box = canvas.bounding_box()
+    place = {
+        "x": (col + 0.5) * box["width"] / shares.shape[1],
+        "y": (row + 0.5) * box["height"] / shares.shape[0],
+    }
+    canvas.hover(position=place)
+    said = visit.page.locator(".side.correct .readout")
+    expect(said).to_contain_text(f"Row {row + 1}, column {col + 1}: {percent(float(shares.max()))} ")

@@ -9,7 +9,7 @@ function drawLegend(ramp, ticks, top, palette, opacity, cells) {
     pen.fillStyle = `rgba(${table[i * 3]}, ${table[i * 3 + 1]}, ${table[i * 3 + 2]}, ${cellAlpha(i / 255, opacity)})`
     pen.fillRect(i, 0, 1, ramp.height)
   }
-  const marks = [[0, "0"], [1, percent(top)]]
+  const marks = [[0, "0"], [1, percent(top)], [0.5, "share per cell"]]
   ticks.replaceChildren(...marks.map(([at, text]) => {
     const tick = document.createElement("span")
     tick.style.left = `${at * 100}%`
