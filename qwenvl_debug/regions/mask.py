@@ -93,7 +93,8 @@ def _ellipse(mask: np.ndarray, cx: float, cy: float, rx: float, ry: float, turn:
     y0, y1 = (int(np.clip(v, 0, height)) for v in (np.floor(cy - reach_y), np.ceil(cy + reach_y)))
     x, y = np.arange(x0, x1)[None] + 0.5 - cx, np.arange(y0, y1)[:, None] + 0.5 - cy
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
-    mask[y0:y1, x0:x1] |= ((along / rx) ** 2 + (across / ry) ** 2 <= 1).astype(np.uint8)
+    with np.errstate(over="ignore"):  # a radius next to nothing
+        mask[y0:y1, x0:x1] |= ((along / rx) ** 2 + (across / ry) ** 2 <= 1).astype(np.uint8)
 
 
 def _stroke(mask: np.ndarray, points, size: float, value: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import numpy as np
@@ -48,10 +49,8 @@ def test_uncompressed_run_lengths_are_read(mask):
 
 @given(size=st.tuples(st.integers(0, 9), st.integers(0, 9)), text=st.text(st.characters(codec="latin-1"), max_size=30))
 def test_any_text_is_a_mask_of_the_size_or_refused(size, text):
-    try:
+    with contextlib.suppress(RegionError):
         assert rle.decode({"size": size, "counts": text}).shape == size
-    except RegionError:
-        pass
 
 
 @pytest.mark.parametrize(
