@@ -3,7 +3,7 @@
 import streamlit as st
 
 from qwenvl_debug.errors import QwenVLDebugError
-from qwenvl_debug.ui import compare_view, own_form, pairs, state, work
+from qwenvl_debug.ui import compare_view, own_form, pairs, sentence, state, work
 
 gallery = pairs.gallery()
 state.begin(list(gallery))
@@ -40,4 +40,4 @@ try:
             work.status(work.submit(model, choice), work.scope_of(model, choice))
         compare_view.look(model, choice)
 except QwenVLDebugError as error:
-    st.error(str(error))
+    sentence.show_error(str(error))

@@ -17,6 +17,7 @@ from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.pairs import Choice
 from qwenvl_debug.ui.payload import maps_payload, picture_payload, share_payload
 from qwenvl_debug.ui.reading import reading
+from qwenvl_debug.ui.sentence import plain
 from qwenvl_debug.ui.viewer import keeper, place_of, viewer
 from qwenvl_debug.ui.work import scope_of
 
@@ -45,7 +46,7 @@ def look(model: str, choice: Choice) -> None:
     try:
         comparison, maps = job.view(tuple(query.values()), partial(_compared, query))
     except QueryError as error:
-        st.caption(f"{error} The whole answer is shown instead.")
+        st.caption(plain(f"{error} The whole answer is shown instead."))
         query = {"left": default_ref(answers), "right": default_ref(answers), "shows": query["shows"]}
         state.choose_query(scope, query)
         comparison, maps = job.view(tuple(query.values()), partial(_compared, query))

@@ -9,6 +9,7 @@ import streamlit as st
 from qwenvl_debug.case import MAX_CHARACTERS, Picture
 from qwenvl_debug.errors import PictureError
 from qwenvl_debug.ui.pairs import Choice, own_choice, vault
+from qwenvl_debug.ui.sentence import plain, show_error
 
 TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif"]
 
@@ -81,7 +82,7 @@ def _upload(side: str, kept: dict[str, str]) -> None:
         else:
             st.session_state.pop(f"own_problem_{side}", None)
     if problem := st.session_state.get(f"own_problem_{side}"):
-        st.error(problem)
+        show_error(problem)
     picture = vault().find(kept.get(side))
     if picture is not None and file is None:
-        st.caption(f"Using {picture.name}, {picture.width} × {picture.height} pixels, uploaded before.")
+        st.caption(f"Using {plain(picture.name)}, {picture.width} × {picture.height} pixels, uploaded before.")

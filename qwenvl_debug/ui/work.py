@@ -9,6 +9,7 @@ import streamlit as st
 from qwenvl_debug.ui.answers import answer_pair
 from qwenvl_debug.ui.jobs import Job, worker
 from qwenvl_debug.ui.pairs import Choice
+from qwenvl_debug.ui.sentence import plain, show_error
 
 
 def scope_of(model: str, choice: Choice) -> tuple[str, ...]:
@@ -45,7 +46,7 @@ def status(job: Job | None, scope: tuple[str, ...]) -> None:
         _progress(scope)
     elif job.error is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.error(job.error)
+            show_error(job.error)
             if st.button("Try again", key="try_again"):
                 worker().forget(scope)
                 st.rerun()
@@ -57,7 +58,7 @@ def _progress(scope: tuple[str, ...]) -> None:
     if job is None or job.finished:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.part, text=job.text)
+        st.progress(job.part, text=plain(job.text))
         if st.button("Stop", key="stop", help="Stop the model. What you typed stays."):
             worker().leave(scope, st.session_state.who)
             st.session_state.stopped = scope
