@@ -51,7 +51,8 @@ def test_maps_are_those_of_transformers_eager_attention(folder, model, runs):
         shares = map_stack(run, query, normalisation="row")
         parts = map_stack(run, query)
         for layer, weights in enumerate(attentions):
-            expected = weights[0][:, rows][:, :, grid.positions.tolist()].mean(dim=1).numpy().reshape(-1, grid.rows, grid.cols)
+            expected = weights[0][:, rows][:, :, grid.positions.tolist()].mean(dim=1).numpy()
+            expected = expected.reshape(-1, grid.rows, grid.cols)
             assert np.abs(shares.values[layer] - expected).max() < 1e-5
             assert np.abs(shares.image_share[layer] - expected.sum(axis=(1, 2))).max() < 1e-5
             assert np.abs(parts.values[layer] - expected / expected.sum(axis=(1, 2), keepdims=True)).max() < 1e-4
