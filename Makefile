@@ -1,5 +1,5 @@
 # make run   start the app          make test   everything CI checks
-# make bench, proof, gallery, card, train, docs: see README.md. Each target installs what it needs into .venv, once.
+# make bench, proof, gallery, card, train, docs, screenshots: see README.md. Each target installs what it needs into .venv, once.
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -9,7 +9,7 @@ APP := $(VENV)/.app-installed
 DEV := $(VENV)/.dev-installed
 BROWSER := $(VENV)/.browser-found
 
-.PHONY: run test lint bench proof gallery card train docs clean
+.PHONY: run test lint bench proof gallery card train docs screenshots clean
 .DELETE_ON_ERROR:
 
 run: $(APP)
@@ -40,6 +40,9 @@ train: $(APP)
 
 docs: $(APP)
 	$(BIN)/python -c 'from qwenvl_debug.maps.measures import markdown; print(markdown(), end="")' > docs/measures.md
+
+screenshots: $(DEV) $(BROWSER)
+	$(BIN)/python -m docs.take_screenshots
 
 clean:
 	rm -rf $(VENV)
