@@ -18,7 +18,7 @@ from .words import COLOURS, PLACES, SHAPES, TOWERS
 
 THINGS = (*SHAPES, "cat", "table", *TOWERS)  # what a cell may show, from 1; 0 is background
 IGNORE = -100
-SHARES = (0.26, 0.24, 0.5)  # of tower, cat and shape scenes
+SHARES = (0.38, 0.15, 0.47)  # of tower, cat and shape scenes
 
 
 @dataclass
