@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import Canvas, Colour, lighten
+from qwenvl_debug.micro.canvas import Canvas, Colour, lighten
 
 SKIES = {  # top and bottom of the sky, and how far lights are on
     "day": (((92, 158, 222), (206, 228, 242)), 0.0),

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer
 
-from .build import CELL
-from .scenes import KINDS, Scene, questions, scene
-from .words import COLOURS, PLACES, SHAPES, TOWERS
+from qwenvl_debug.micro.build import CELL
+from qwenvl_debug.micro.scenes import KINDS, Scene, questions, scene
+from qwenvl_debug.micro.words import COLOURS, PLACES, SHAPES, TOWERS
 
 THINGS = (*SHAPES, "cat", "table", *TOWERS)  # what a cell may show, from 1; 0 is background
 IGNORE = -100

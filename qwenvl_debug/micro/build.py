@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from torch import nn
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from .words import COLOURS, LANGUAGES, PLACES, QUESTIONS, SHAPES, TOWERS
+from qwenvl_debug.micro.words import COLOURS, LANGUAGES, PLACES, QUESTIONS, SHAPES, TOWERS
 
 PATCH, MERGE = 8, 2
 CELL = PATCH * MERGE  # pixels per cell of the language model's grid, each way

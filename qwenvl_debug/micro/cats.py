@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Colour, lighten
+from qwenvl_debug.micro.canvas import Canvas, Colour, lighten
 
 CAT, TABLE = 1, 2
 FURS = (

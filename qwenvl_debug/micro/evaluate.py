@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..case import Case, is_right
-from ..model import MICRO, DebugModel, load_model
-from .painted import Painted, painted
-from .scenes import Question, Scene, questions, scene
-from .words import LANGUAGES, TASKS
+from qwenvl_debug.case import Case, is_right
+from qwenvl_debug.micro.painted import Painted, painted
+from qwenvl_debug.micro.scenes import Question, Scene, questions, scene
+from qwenvl_debug.micro.words import LANGUAGES, TASKS
+from qwenvl_debug.model import MICRO, DebugModel, load_model
 
 HELD_OUT = 900_000_000  # training seeds are pairs; held-out seeds are single numbers from here on
 SIZES = ((480, 360), (360, 360), (640, 480), (360, 480), (600, 400), (320, 320), (720, 480), (400, 640))

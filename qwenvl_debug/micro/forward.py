@@ -13,7 +13,7 @@ from transformers import Qwen3VLForConditionalGeneration
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb_vision
 from transformers.vision_utils import get_vision_interpolation_indices_and_weights, get_vision_position_ids
 
-from .build import CELL, MERGE, PATCH
+from qwenvl_debug.micro.build import CELL, MERGE, PATCH
 
 
 def patches(pixels: torch.Tensor) -> torch.Tensor:

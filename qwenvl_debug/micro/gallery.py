@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..case import Case, is_right
-from .perturb import PERTURBATIONS
-from .scenes import Scene, questions, scene
+from qwenvl_debug.case import Case, is_right
+from qwenvl_debug.micro.perturb import PERTURBATIONS
+from qwenvl_debug.micro.scenes import Scene, questions, scene
 
 if TYPE_CHECKING:
-    from ..model import DebugModel
+    from qwenvl_debug.model import DebugModel
 
 HERE = Path(__file__).parent / "gallery"
 STEPS = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.92)  # strengths tried, mildest first
@@ -235,7 +235,7 @@ def main() -> int:
     parser.add_argument("--model", default="micro")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
-    from ..model import load_model  # seconds of torch, which a page that lists the pairs need not wait for
+    from qwenvl_debug.model import load_model  # seconds of torch, which a page that lists the pairs need not wait for
 
     model = load_model(options.model)
     if options.check:

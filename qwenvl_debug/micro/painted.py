@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .words import COLOURS, LANGUAGES, PLACES, QUESTIONS, SHAPES, TOWERS, say
+from qwenvl_debug.micro.words import COLOURS, LANGUAGES, PLACES, QUESTIONS, SHAPES, TOWERS, say
 
 INKS = {
     "red": "#e02020",

@@ -11,7 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from .scenes import Scene
+from qwenvl_debug.micro.scenes import Scene
 
 
 def fog(scene: Scene, strength: float, rng: np.random.Generator) -> Scene:

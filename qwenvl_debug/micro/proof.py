@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..case import Case
-from ..maps import answer_query, map_stack
-from ..model import DebugModel, load_model
-from .evaluate import Trial, held_out
-from .words import LANGUAGES, TASKS
+from qwenvl_debug.case import Case
+from qwenvl_debug.maps import answer_query, map_stack
+from qwenvl_debug.micro.evaluate import Trial, held_out
+from qwenvl_debug.micro.words import LANGUAGES, TASKS
+from qwenvl_debug.model import DebugModel, load_model
 
 ON = 0.5  # a cell lies on an object when the object covers at least this share of it (the pointing game's rule)
 CHOOSING, JUDGING = 5_000, 6_000  # where the scenes of either purpose begin among the held-out ones

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import backdrop, cats, shapes, towers
-from .canvas import Canvas, lighten
-from .words import COLOURS, LANGUAGES, PLACES, QUESTIONS, SHAPES, TASKS, TOWERS, say
+from qwenvl_debug.micro import backdrop, cats, shapes, towers
+from qwenvl_debug.micro.canvas import Canvas, lighten
+from qwenvl_debug.micro.words import COLOURS, LANGUAGES, PLACES, QUESTIONS, SHAPES, TASKS, TOWERS, say
 
 
 @dataclass(frozen=True)

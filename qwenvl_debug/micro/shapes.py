@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Colour, ellipse_points, lighten
+from qwenvl_debug.micro.canvas import Canvas, Colour, ellipse_points, lighten
 
 # hue in degrees, saturation and value in 0..1: the ranges within which a colour keeps its name
 RANGES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Colour, ellipse_points, lighten
+from qwenvl_debug.micro.canvas import Canvas, Colour, ellipse_points, lighten
 
 TOWER, PART = 1, 2  # owners on the canvas: the tower, and the part of it that gives it away
 PART_NAMES = {"pearl": "spheres", "canton": "waist", "eiffel": "legs", "taipei": "segments"}

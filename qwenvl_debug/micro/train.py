@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from .batches import IGNORE, THINGS, Batch, draw_batch
-from .build import fresh_model, tokenizer, write_checkpoint
-from .forward import read, see
-from .words import COLOURS, PLACES, SHAPES
+from qwenvl_debug.micro.batches import IGNORE, THINGS, Batch, draw_batch
+from qwenvl_debug.micro.build import fresh_model, tokenizer, write_checkpoint
+from qwenvl_debug.micro.forward import read, see
+from qwenvl_debug.micro.words import COLOURS, PLACES, SHAPES
 
 SMALL = ((7, 7), (6, 8), (8, 6), (7, 8), (8, 8))
 MIDDLE = ((9, 9), (8, 10), (10, 8), (8, 11), (9, 10), (11, 8))

@@ -10,7 +10,7 @@ from qwenvl_debug.compare import Comparison
 from qwenvl_debug.maps import MEASURES
 from qwenvl_debug.ui import charts, state
 
-CHARTS = {"image share": "image_share", "entropy": "entropy", "divergence": "divergence"}
+CHARTS = {"image share": "image_share", "entropy": "entropy", "map distance": "divergence"}
 """The measures drawn over the layers, and their keys in `MEASURES`."""
 
 

@@ -22,7 +22,7 @@ CELL_CLICK = "cell"
 # Each click toggles its place in the selection, so that a second click on one place is noticed too: the viewer may have
 # moved on in between. `clicked` tells which place it was; the selection itself is shown nowhere.
 
-_HEIGHTS = {"image share": 150, "entropy": 112, "divergence": 150}
+_HEIGHTS = {"image share": 150, "entropy": 112, "map distance": 150}
 """Pixels, axes and legend included."""
 
 
@@ -31,10 +31,10 @@ def layer_chart(comparison: Comparison, measure: str) -> alt.LayerChart:
 
     Args:
         comparison: what is compared.
-        measure: "image share", "entropy" or "divergence", each of the mean over heads.
+        measure: "image share", "entropy" or "map distance", each of the mean over heads.
     """
     table, title, sides = _layers(comparison, measure)
-    last = measure == "divergence"
+    last = measure == "map distance"
     x = alt.X(
         "layer:Q",
         title="layer" if last else None,
@@ -75,7 +75,7 @@ def layer_chart(comparison: Comparison, measure: str) -> alt.LayerChart:
 
 
 def head_chart(comparison: Comparison) -> alt.LayerChart:
-    """Divergence of every layer and head, the mean of the heads on top; a click chooses a layer and a head."""
+    """Map distance of every layer and head, the mean of the heads on top; a click chooses a layer and a head."""
     layers, heads = comparison.divergence.shape
     values = np.concatenate([comparison.divergence_mean[:, None], comparison.divergence], axis=1)
     names = ["mean", *map(str, range(heads))]
@@ -84,7 +84,7 @@ def head_chart(comparison: Comparison) -> alt.LayerChart:
             "layer": np.repeat(np.arange(layers), heads + 1),
             "head": np.tile(np.arange(-1, heads), layers),
             "name": names * layers,
-            "divergence": values.ravel().astype(float),
+            "map distance": values.ravel().astype(float),
         }
     )
     click = alt.selection_point(
@@ -99,16 +99,16 @@ def head_chart(comparison: Comparison) -> alt.LayerChart:
             x=alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
             y=alt.Y("name:O", title="head", sort=names, axis=alt.Axis(labelOverlap=True)),
             color=alt.Color(
-                "divergence:Q",
+                "map distance:Q",
                 scale=alt.Scale(scheme="viridis", domain=[0, top]),
-                legend=alt.Legend(title="divergence", orient="right", gradientLength=240, format=".2~f"),
+                legend=alt.Legend(title="map distance", orient="right", gradientLength=240, format=".2~f"),
             ),
             stroke=alt.when(hover).then(alt.value(FAILING)).otherwise(alt.value(None)),
             strokeWidth=alt.value(3),
             tooltip=[
                 alt.Tooltip("layer:O"),
                 alt.Tooltip("name:O", title="head"),
-                alt.Tooltip("divergence:Q", format=".3f"),
+                alt.Tooltip("map distance:Q", format=".3f"),
             ],
         )
         .add_params(click, hover)
@@ -140,10 +140,10 @@ def describe(comparison: Comparison, measure: str) -> str:
     if measure == "heads":
         table = comparison.table()
         if table["difference"].isna().all():
-            return "Heatmap of the divergence of every layer and head; no layer has a map on both sides."
+            return "Heatmap of the map distance of every layer and head; no layer has a map on both sides."
         best = table.iloc[0]
         return (
-            "Heatmap of the divergence between the two runs for every layer and head. "
+            "Heatmap of the map distance between the two runs for every layer and head. "
             f"Highest at layer {best.layer:.0f}, head {best['head']:.0f}: {best.difference:.2f}."
         )
     table, _, sides = _layers(comparison, measure)
@@ -164,9 +164,9 @@ def _layers(comparison: Comparison, measure: str) -> tuple[pd.DataFrame, str, di
     columns, title = {
         "image share": ({"correct": "left", "failing": "right"}, "image share"),
         "entropy": ({"correct": "left_entropy", "failing": "right_entropy"}, "entropy"),
-        "divergence": ({"divergence": "difference"}, "divergence"),
+        "map distance": ({"map distance": "difference"}, "map distance"),
     }[measure]
-    colours = {"correct": CORRECT, "failing": FAILING, "divergence": DIFFERENCE}
+    colours = {"correct": CORRECT, "failing": FAILING, "map distance": DIFFERENCE}
     long = pd.concat(
         [
             pd.DataFrame({"layer": table["layer"], "side": side, "value": table[name].astype(float)})

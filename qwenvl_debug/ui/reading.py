@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qwenvl_debug.compare import Comparison
 
 ALIKE = 0.05
-"""Below this divergence (bits, 0..1) two maps are called nearly the same."""
+"""Below this map distance (bits, 0..1) two maps are called nearly the same."""
 
 
 def reading(comparison: Comparison) -> str:
@@ -28,13 +28,13 @@ def reading(comparison: Comparison) -> str:
     if divergence < ALIKE:
         return (
             f"The two runs look at nearly the same places: their maps differ most at layer {layer}, and little even "
-            f"there (divergence {divergence:.2f} of 1); {shares}. Where they looked may not be what sets them apart."
+            f"there (map distance {divergence:.2f} of 1); {shares}. Where they looked may not be what sets them apart."
         )
     head = ""
     if not np.isnan(comparison.divergence[layer]).all():
         best = int(np.nanargmax(comparison.divergence[layer]))
         head = f", most of all in head {best} ({comparison.divergence[layer, best]:.2f})"
     return (
-        f"The two runs differ most at layer {layer} (divergence {divergence:.2f} of 1{head}); {shares}. "
+        f"The two runs differ most at layer {layer} (map distance {divergence:.2f} of 1{head}); {shares}. "
         "This shows where they differ, not yet why the answers do."
     )

@@ -84,7 +84,7 @@ def test_a_curve_moves_the_viewer_to_the_nearest_layer(visit):
     visit.open()
     visit.slide(0)
     visit.see(layer=0)
-    chart = visit.page.locator(".st-key-chart_divergence svg.marks")
+    chart = visit.page.locator(".st-key-chart_map_distance svg.marks")
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
     visit.page.mouse.click(box["x"] + box["width"] - 12, box["y"] + box["height"] / 3)

@@ -12,7 +12,7 @@ APART = compare(make_run(WORD, [0.6, 0, 0, 0]), make_run(WORD, [0, 0, 0, 0.2]))
 SAME = compare(make_run(WORD, [0.3, 0.1, 0, 0]), make_run(WORD, [0.3, 0.1, 0, 0]))
 
 
-@pytest.mark.parametrize("measure", ["image share", "entropy", "divergence"])
+@pytest.mark.parametrize("measure", ["image share", "entropy", "map distance"])
 def test_a_curve_has_no_point_for_a_layer_without_a_map(measure):
     drawn = charts.layer_chart(APART, measure)
     layers = {row["layer"] for data in drawn.to_dict()["datasets"].values() for row in data}
@@ -22,7 +22,7 @@ def test_a_curve_has_no_point_for_a_layer_without_a_map(measure):
 def test_the_heatmap_has_the_mean_and_every_head_of_every_layer():
     rows = next(iter(charts.head_chart(APART).to_dict()["datasets"].values()))
     assert {(row["layer"], row["head"]) for row in rows} == {(layer, head) for layer in range(3) for head in (-1, 0, 1)}
-    assert {row["divergence"] for row in rows if row["layer"] == 0} == {1.0}
+    assert {row["map distance"] for row in rows if row["layer"] == 0} == {1.0}
 
 
 def test_charts_are_described_in_words_for_who_cannot_see_them():
@@ -43,7 +43,7 @@ def test_a_click_is_told_from_the_places_that_were_toggled():
 
 def test_the_reading_names_layer_divergence_and_shares_and_claims_no_cause():
     assert reading(APART) == (
-        "The two runs differ most at layer 0 (divergence 1.00 of 1, most of all in head 0 (1.00)); there the correct "
+        "The two runs differ most at layer 0 (map distance 1.00 of 1, most of all in head 0 (1.00)); there the correct "
         "run gives 60 % of its attention to the picture, the failing one 20 %. This shows where they differ, not yet "
         "why the answers do."
     )
