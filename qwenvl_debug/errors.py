@@ -31,3 +31,15 @@ class Cancelled(QwenVLDebugError):
 
 class RegionError(QwenVLDebugError):
     """A region or one of its shapes cannot be used."""
+
+
+class SettingsError(QwenVLDebugError):
+    """A setting in the environment cannot be used."""
+
+
+class StoreError(QwenVLDebugError):
+    """Something cannot be stored, or what was stored cannot be read."""
+
+
+class ChangedMeanwhile(StoreError):
+    """Someone else changed or deleted the same thing first; nothing of theirs was overwritten."""

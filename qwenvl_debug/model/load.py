@@ -39,6 +39,7 @@ from qwenvl_debug.errors import ModelLoadError
 from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.debug_model import DebugModel
 from qwenvl_debug.model.families import Family, family_of
+from qwenvl_debug.settings import read_settings
 
 MICRO = Path(str(files("qwenvl_debug"))) / "micro" / "checkpoint"
 """The bundled checkpoint's folder."""
@@ -70,10 +71,13 @@ def load_model(
         The model, ready to be asked from any thread.
 
     Raises:
-        ModelLoadError: not found, no network, broken or incomplete, or not a supported Qwen-VL model.
+        ModelLoadError: not found, no network, broken or incomplete, not a supported Qwen-VL model, or not among the
+            models that the setting QWENVL_DEBUG_MODELS allows.
     """
     report = progress or (lambda *_: None)
-    shown, where = str(name), _device(device)
+    shown, where, allowed = str(name), _device(device), read_settings().models
+    if allowed is not None and shown not in allowed:
+        raise ModelLoadError(f"“{shown}” is not among the models allowed here: {', '.join(allowed)}.")
     report(0, len(_STEPS) - 1, _STEPS[0])
     folder, revision = _find(name, local_files_only)
     config = _read_json(folder / "config.json", shown)
