@@ -76,7 +76,7 @@ def ask(
         grids=asked.grids,
         trace=recorder.trace(model.n_layers, model.n_heads, len(tokens)),
         vision=recorder.vision(orders, asked.image_grid_thw),
-        provenance=_provenance(model, max_new_tokens, rows, time.perf_counter() - began),
+        provenance=_provenance(model, model.settings(max_new_tokens, rows, vision_layers, top), began),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
     )
@@ -193,20 +193,12 @@ def _vision_modules(model: DebugModel, layers: Sequence[int]) -> dict[torch.nn.M
     return {blocks[layer]: int(layer) for layer in layers}
 
 
-def _provenance(model: DebugModel, max_new_tokens: int, rows: str, seconds: float) -> Provenance:
-    size = model.image_processor.size
+def _provenance(model: DebugModel, settings: dict[str, Any], began: float) -> Provenance:
     return Provenance(
         model=model.name,
         revision=model.revision,
         family=model.family,
-        settings={
-            "decoding": "greedy",
-            "max_new_tokens": max_new_tokens,
-            "rows": rows,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": str(model.device),
-            "picture_area": [size["shortest_edge"], size["longest_edge"]],
-        },
+        settings=settings,
         versions={
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -214,7 +206,7 @@ def _provenance(model: DebugModel, max_new_tokens: int, rows: str, seconds: floa
         },
         seed=None,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=seconds,
+        seconds=time.perf_counter() - began,
     )
 
 

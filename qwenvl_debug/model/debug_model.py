@@ -126,6 +126,29 @@ class DebugModel:
         with self.turn(cancel):
             return ask.ask(self, case, target, max_new_tokens, rows, vision_layers, top, progress, cancel)
 
+    def settings(
+        self,
+        max_new_tokens: int = 64,
+        rows: Literal["asked", "all"] = "asked",
+        vision_layers: Sequence[int] = (),
+        top: int = 5,
+    ) -> dict[str, Any]:
+        """All that decides, beside the weights and the case, what a run holds: its `provenance.settings`, JSON-ready.
+
+        Args: as for `ask`, so that one can tell before asking whether the same was asked before.
+        """
+        size = self.image_processor.size
+        return {
+            "decoding": "greedy",
+            "max_new_tokens": max_new_tokens,
+            "rows": rows,
+            "vision_layers": sorted({int(layer) for layer in vision_layers}),
+            "top": top,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "picture_area": [size["shortest_edge"], size["longest_edge"]],
+        }
+
     def plain(self, case: Case, max_new_tokens: int = 64) -> list[int]:
         """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.
 

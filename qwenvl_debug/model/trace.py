@@ -8,6 +8,7 @@ O(tokens^2). Everything is computed in float32 from tensors in the model's own p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,6 +85,27 @@ class Trace:
         missing = self.tokens - key.shape[1]
         return np.pad(result, ((0, 0), (0, 0), (0, missing))) if missing else result
 
+    def to_tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Everything held: tensors by name (not copied) and the rest as JSON-ready facts; see `from_tensors`."""
+        facts = {name: getattr(self, name) for name in ("n_layers", "n_heads", "tokens")}
+        facts |= {"layers": list(self.layers), "positions": self.positions.tolist(), "scaling": _listed(self._scaling)}
+        return _named(queries=self._queries, keys=self._keys), facts
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> Trace:
+        """The trace whose `to_tensors` these are; its weights are the same bit for bit.
+
+        Raises:
+            KeyError: a tensor or a fact is missing.
+        """
+        return cls(
+            **{name: facts[name] for name in ("n_layers", "n_heads", "positions", "tokens")},
+            layers=tuple(facts["layers"]),
+            queries=_by_layer(tensors, "queries", facts),
+            keys=_by_layer(tensors, "keys", facts),
+            scaling=dict(facts["scaling"]),
+        )
+
 
 class VisionTrace:
     """What a run left behind of chosen blocks of the vision tower, for one picture.
@@ -149,6 +171,28 @@ class VisionTrace:
             windows[index][:, None] != windows,
         )
 
+    def to_tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Everything held: tensors by name (not copied) and the rest as JSON-ready facts; see `from_tensors`."""
+        facts = {name: getattr(self, name) for name in ("grid_rows", "grid_cols")}
+        facts |= {"layers": list(self.layers), "scaling": _listed(self._scaling)}
+        return _named(queries=self._queries, keys=self._keys, windows=self._windows), facts
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> VisionTrace:
+        """The trace whose `to_tensors` these are; its weights are the same bit for bit.
+
+        Raises:
+            KeyError: a tensor or a fact is missing.
+        """
+        return cls(
+            **{name: facts[name] for name in ("grid_rows", "grid_cols")},
+            layers=tuple(facts["layers"]),
+            queries=_by_layer(tensors, "queries", facts),
+            keys=_by_layer(tensors, "keys", facts),
+            windows=_by_layer(tensors, "windows", facts),
+            scaling=dict(facts["scaling"]),
+        )
+
 
 def _softmax(
     query: torch.Tensor, key: torch.Tensor, heads: Sequence[int], scaling: float, hidden: torch.Tensor
@@ -193,3 +237,16 @@ def _check_layer(layer: int, layers: tuple[int, ...], n_layers: int | None) -> N
 
 def _bytes(tensors: Mapping[int, torch.Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def _named(**held: Mapping[int, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"{name}.{layer}": tensor for name, tensors in held.items() for layer, tensor in tensors.items()}
+
+
+def _by_layer(tensors: Mapping[str, torch.Tensor], name: str, facts: Mapping[str, Any]) -> dict[int, torch.Tensor]:
+    return {layer: tensors[f"{name}.{layer}"] for layer in facts["layers"]}
+
+
+def _listed(numbers: Mapping[int, float]) -> list[list[float]]:
+    """Pairs of layer and number: JSON would turn a layer that is a key into text."""
+    return [[layer, float(number)] for layer, number in numbers.items()]
