@@ -1,0 +1,88 @@
+"""The region editor: draw on one or two pictures side by side; every finished change comes back as plain regions.
+
+The component is plain HTML, CSS and JavaScript in the folder `editor`, joined here into one module: no build step.
+What someone draws stays in the browser and is sent from there. It is never sent back: the editor's data hold the
+drawing as it was when the editor appeared, and again only when the server itself has changed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from qwenvl_debug.ui import drawings
+from qwenvl_debug.ui.payload import picture_payload
+
+if TYPE_CHECKING:
+    from qwenvl_debug.case import Picture
+
+_FOLDER = files("qwenvl_debug.ui") / "editor"
+_SCRIPTS = ("rle", "shapes", "drawing", "stage", "gestures", "keys", "fields", "list", "editor")
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+_EDITOR = st.components.v2.component(
+    "qwenvl_debug_editor",
+    html=_read("editor.html"),
+    css=_read("editor.css"),
+    js="\n".join(_read(f"{name}.js") for name in _SCRIPTS),
+)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture to draw on: what to call it, the picture, and what is seen on it in words."""
+
+    name: str
+    picture: Picture
+    caption: str
+
+
+def editor(panels: tuple[Panel, ...], *, key: str, on_drawn: Callable[[], None] = lambda: None) -> None:
+    """Mount the editor on one or two pictures. Read what is drawn with `drawings.load`.
+
+    Args:
+        panels: the pictures; the first is the correct one where there are two.
+        key: the component's key.
+        on_drawn: called after a change was kept.
+    """
+    sent = [{**_panel(panel), **_seed(panel.picture.sha256, key)} for panel in panels]
+    _EDITOR(data={"panels": sent}, key=key, on_drawings_change=partial(_keep, key, on_drawn))
+
+
+def _keep(key: str, on_drawn: Callable[[], None]) -> None:
+    for sha, drawing in drawings.received(st.session_state[key].get("drawings")).items():
+        drawings.save(sha, drawing)
+    on_drawn()
+
+
+def _panel(panel: Panel) -> dict[str, Any]:
+    picture = panel.picture
+    return {
+        "name": panel.name,
+        "caption": panel.caption,
+        "sha": picture.sha256,
+        "width": picture.width,
+        "height": picture.height,
+        "picture": _picture(picture.sha256, picture),
+    }
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _picture(sha256: str, _picture: Picture) -> str:
+    return picture_payload(_picture)
+
+
+def _seed(sha: str, key: str) -> dict[str, Any]:
+    """The drawing that is sent for a picture: the same until the server itself changes it, or the editor reappears."""
+    appeared = key not in st.session_state  # Streamlit drops a component's state with the page it was on
+    drawing = drawings.seed(sha, anew=appeared)
+    return {"version": drawing.version, "regions": list(drawing.records)}

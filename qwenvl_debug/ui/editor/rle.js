@@ -1,0 +1,89 @@
+// Which pixels does a mask hold? COCO's compressed run lengths, as in Python's `regions/rle.py`: runs column by column,
+// the first of zeros; from the fourth on each is written as its difference to the one before the previous.
+
+/** Pixels of a mask record {size: [height, width], counts}: Uint8Array [height * width] in rows, 0 or 1. */
+function decodeMask({ size: [height, width], counts }) {
+  const runs = []
+  for (let at = 0; at < counts.length;) {
+    let value = 0
+    let groups = 0
+    let bits = 0
+    do {
+      bits = counts.charCodeAt(at++) - 48
+      value += (bits & 0x1f) * 32 ** groups++
+    } while (bits & 0x20)
+    if (bits & 0x10) value -= 32 ** groups
+    runs.push(runs.length > 2 ? value + runs[runs.length - 2] : value)
+  }
+  const pixels = new Uint8Array(height * width)
+  let place = 0
+  runs.forEach((run, number) => {
+    if (number % 2 === 1) {
+      for (let i = place; i < place + run; i++) pixels[(i % height) * width + Math.floor(i / height)] = 1
+    }
+    place += run
+  })
+  return pixels
+}
+
+/** The record's size and counts of pixels in rows. */
+function encodeMask(pixels, width, height) {
+  const runs = []
+  let value = 0
+  let run = 0
+  for (let x = 0; x < width; x++) {
+    for (let y = 0; y < height; y++) {
+      if (pixels[y * width + x] === value) run++
+      else {
+        runs.push(run)
+        value = 1 - value
+        run = 1
+      }
+    }
+  }
+  runs.push(run)
+  let counts = ""
+  runs.forEach((length, number) => {
+    let left = number > 2 ? length - runs[number - 2] : length
+    for (let more = true; more;) {
+      const bits = left & 0x1f
+      left >>= 5
+      more = left !== (bits & 0x10 ? -1 : 0)
+      counts += String.fromCharCode((more ? bits | 0x20 : bits) + 48)
+    }
+  })
+  return { size: [height, width], counts }
+}
+
+const decodedMasks = new Map()
+
+/** As `decodeMask`, remembered: a mask is looked at far more often than it changes. */
+function maskPixels(shape) {
+  const name = `${shape.size}:${shape.counts}`
+  if (!decodedMasks.has(name)) {
+    if (decodedMasks.size > 40) decodedMasks.clear()
+    decodedMasks.set(name, decodeMask(shape))
+  }
+  return decodedMasks.get(name)
+}
+
+const maskPictures = new Map()
+
+/** A mask as a data address of a picture in one colour. */
+function maskPicture(shape, colour) {
+  const name = `${colour}:${shape.size}:${shape.counts}`
+  if (!maskPictures.has(name)) {
+    if (maskPictures.size > 40) maskPictures.clear()
+    const [height, width] = shape.size
+    const canvas = document.createElement("canvas")
+    canvas.width = width
+    canvas.height = height
+    const pen = canvas.getContext("2d")
+    const image = pen.createImageData(width, height)
+    const rgb = [1, 3, 5].map(at => parseInt(colour.slice(at, at + 2), 16))
+    maskPixels(shape).forEach((inside, i) => { if (inside) image.data.set([...rgb, 255], i * 4) })
+    pen.putImageData(image, 0, 0)
+    maskPictures.set(name, canvas.toDataURL())
+  }
+  return maskPictures.get(name)
+}
