@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from qwenvl_debug.errors import RegionError
 from qwenvl_debug.maps import MapStack, Query, map_stack
-from qwenvl_debug.model import Run
 from qwenvl_debug.regions.mask import coverage, region_mask
 from qwenvl_debug.regions.measures import REGION_MEASURES
 from qwenvl_debug.regions.shapes import Expectation, Region
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from qwenvl_debug.model import Run
 
 MEAN = -1
 CHUNK = 4_000_000  # map cells worked on at once, so that memory stays in the tens of megabytes
@@ -208,6 +211,8 @@ def score_table(run: Run, regions: Sequence[Region], query: Query | None = None,
     Raises:
         QueryError, RegionError: as `score`.
     """
+    import pandas as pd  # half a second that the command line's help need not wait for
+
     stack = map_stack(run, query, picture)
     scores = score_stack(stack, regions, run.case.pictures[picture].size)
     layers, heads = stack.values.shape[:2]
