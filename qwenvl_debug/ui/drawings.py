@@ -56,6 +56,11 @@ def save(picture_sha: str, drawing: Drawing) -> None:
         kept[picture_sha] = drawing
 
 
+def bring(picture_sha: str, regions: Iterable[Region]) -> None:
+    """Start a picture with the regions it comes with; whatever anyone has drawn on it counts more."""
+    save(picture_sha, Drawing(0, tuple(to_record(region) for region in regions)))
+
+
 def replace(picture_sha: str, regions: Iterable[Region]) -> None:
     """Put other regions in place of what is drawn, as one more change that the browser can undo."""
     before = load(picture_sha) or Drawing()

@@ -1,0 +1,75 @@
+"""How does one map lie on each region? A card per region: every measure of both sides, mass beside chance."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from qwenvl_debug.regions import REGION_MEASURES, Score
+from qwenvl_debug.report.text import percent
+from qwenvl_debug.ui.region_scores import SIDES, RegionScores
+
+EXPECT = {"look": "look here", "avoid": "not here", "measure": "just measure"}
+SHOWN = tuple(name for name in REGION_MEASURES if name != "chance")  # chance stands beside mass
+STYLE = """<style>
+.score-card { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: 0.5rem;
+  padding: 0.625rem 0.875rem; font-size: 0.875rem; }
+.score-card h4 { margin: 0 0 0.375rem; padding: 0; font-size: 1rem; font-weight: 600; }
+.score-card .expect { opacity: 0.65; font-weight: 400; font-size: 0.8125rem; margin-left: 0.5rem; }
+.score-card table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.score-card th, .score-card td { border: 0; border-top: 1px solid color-mix(in srgb, currentColor 9%, transparent);
+  padding: 0.1875rem 0.5rem 0.1875rem 0; text-align: left; vertical-align: middle; }
+.score-card thead th { border-top: 0; font-weight: 600; }
+.score-card tbody th { font-weight: 400; opacity: 0.75; cursor: help; width: 34%; }
+.score-card .correct { color: #0f8a99; } .score-card .failing { color: #d9620f; }
+.score-card .chance, .score-card .none { opacity: 0.65; font-size: 0.8125rem; }
+.score-card .none { cursor: help; }
+.score-card .amount { position: relative; height: 0.375rem; margin-top: 0.125rem; max-width: 11rem; border-radius: 2px;
+  background: color-mix(in srgb, currentColor 10%, transparent); }
+.score-card .amount i { position: absolute; inset: 0 auto 0 0; border-radius: 2px; }
+.score-card .amount b { position: absolute; top: -0.125rem; bottom: -0.125rem; width: 2px; background: currentColor; }
+</style>"""
+
+
+def card(scores: RegionScores, name: str, layer: int, head: int) -> str:
+    """The HTML of one region's card; names are escaped."""
+    found = {number: scores.sides[number].score(name, layer, head) for number in scores.drawn_on(name)}
+    expect = " / ".join(dict.fromkeys(EXPECT[score.expect] for score in found.values()))
+    head_row = "".join(f'<th class="{side}">{side}</th>' for side in SIDES)
+    rows = "".join(
+        f'<tr><th title="{escape(_explain(measure))}">{escape(REGION_MEASURES[measure].name)}</th>'
+        + "".join(
+            f'<td data-side="{SIDES[number]}" data-measure="{measure}">{_cell(found.get(number), measure, number)}</td>'
+            for number in (0, 1)
+        )
+        + "</tr>"
+        for measure in SHOWN
+    )
+    return (
+        f'{STYLE}<div class="score-card" data-region="{escape(name)}"><h4>{escape(name)}'
+        f'<span class="expect">{expect}</span></h4>'
+        f"<table><thead><tr><th></th>{head_row}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _explain(measure: str) -> str:
+    one = REGION_MEASURES[measure]
+    return f"{one.plain} {one.formula}. {one.reference[0].upper()}{one.reference[1:]}."
+
+
+def _cell(score: Score | None, measure: str, number: int) -> str:
+    if score is None:
+        return f'<span class="none" title="Not drawn on the {SIDES[number]} picture.">not drawn</span>'
+    value = getattr(score, measure)
+    if math.isnan(value):
+        why = score.why or "This map is even, so there is nothing to compare."
+        return f'<span class="none" title="{escape(why)}">–</span>'
+    if measure == "mass":
+        bar = (
+            f'<div class="amount"><i class="{SIDES[number]}" style="width:{min(1, value):.2%};'
+            f'background:currentColor"></i><b style="left:{min(1, score.chance):.2%}"></b></div>'
+        )
+        chance = f'<span class="chance">chance {percent(score.chance)}</span>'
+        return f'<span class="value">{percent(value)}</span> {chance}{bar}'
+    text = f"{value:.2f} ×" if measure == "lift" else f"{value:.2f}"
+    return f'<span class="value">{text}</span>'
