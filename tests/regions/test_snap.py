@@ -11,8 +11,7 @@ import pytest
 from qwenvl_debug.case import Picture
 from qwenvl_debug.errors import RegionError
 from qwenvl_debug.micro.scenes import scene
-from qwenvl_debug.regions import Brush, Ellipse, Rectangle, Region, region_mask
-from qwenvl_debug.regions import snap
+from qwenvl_debug.regions import Brush, Ellipse, Rectangle, Region, region_mask, snap
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> float:

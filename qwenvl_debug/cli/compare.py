@@ -1,0 +1,94 @@
+"""`qwenvl-debug compare`: a correct and a failing picture, one question."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwenvl_debug.cli.arguments import add_answer, add_json, add_model, load
+from qwenvl_debug.cli.output import DONE, about, give, progress
+from qwenvl_debug.errors import QwenVLDebugError
+
+if TYPE_CHECKING:
+    from qwenvl_debug.compare import Comparison
+
+HELP = "compare two pictures"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--correct", type=Path, required=True, metavar="PICTURE", help="the picture answered rightly")
+    parser.add_argument("--failing", type=Path, required=True, metavar="PICTURE", help="the picture answered wrongly")
+    parser.add_argument("--ask", required=True, metavar="QUESTION", help="the question about both, in quotes")
+    parser.add_argument("--target", metavar="TEXT", help="ask both sides with the words of this answer")
+    parser.add_argument(
+        "--normalisation",
+        choices=("picture", "row"),
+        default="picture",
+        help="maps as a share of the picture's attention, or of each row's (default: picture)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write overlays (PNG) and tables (CSV) here")
+    add_answer(parser)
+    add_model(parser)
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask both, compare, write what was asked for and print the rest."""
+    from qwenvl_debug.case import Case
+    from qwenvl_debug.compare import compare as compare_runs
+    from qwenvl_debug.report.text import comparison_text
+
+    cases = [Case(picture, options.ask, expected=options.expect) for picture in (options.correct, options.failing)]
+    folder = _output_folder(options.out)
+    model = load(options)
+    correct, failing = (
+        model.ask(case, max_new_tokens=options.max_new_tokens, progress=progress(f"Answering, {side} side"))
+        for side, case in zip(("correct", "failing"), cases, strict=True)
+    )
+    comparison = compare_runs(correct, failing, target=options.target, normalisation=options.normalisation)
+    files = _write(comparison, folder) if folder else []
+    written = "".join(f"\nWrote {file}" for file in files)
+    give(
+        options,
+        lambda: comparison.to_dict() | {"files": [str(file) for file in files]},
+        lambda: "\n".join([about(model), "", comparison_text(comparison)]) + (f"\n{written}" if written else ""),
+    )
+    return DONE
+
+
+def _output_folder(folder: Path | None) -> Path | None:
+    """Make the folder before the model works, so that a wrong path is told at once."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QwenVLDebugError(f"Nothing can be written to {folder}: {error.strerror}.") from None
+    return folder
+
+
+def _write(comparison: Comparison, folder: Path) -> list[Path]:
+    """Overlays of the most different layer on one scale, and both tables; returns what was written."""
+    from qwenvl_debug.report import overlay
+
+    files: dict[Path, Callable[[], bytes]] = {
+        folder / "table.csv": lambda: comparison.table().to_csv(index=False).encode(),
+        folder / "layers.csv": lambda: comparison.layers().to_csv(index=False).encode(),
+    }
+    layer = comparison.most_different_layer()
+    if layer is not None:
+        maps = {"correct": comparison.left.map(layer), "failing": comparison.right.map(layer)}
+        scale = max(float(one.values.max()) for one in maps.values()) or None
+        runs = {"correct": comparison.correct, "failing": comparison.failing}
+        for side, one in maps.items():
+            picture = runs[side].case.pictures[one.picture]
+            files[folder / f"{side}-layer-{layer}.png"] = lambda p=picture, m=one: overlay(p, m, scale=scale)
+    try:
+        for file, content in files.items():
+            file.write_bytes(content())
+    except OSError as error:
+        raise QwenVLDebugError(f"Nothing can be written to {folder}: {error.strerror}.") from None
+    return list(files)

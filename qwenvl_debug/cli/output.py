@@ -1,0 +1,73 @@
+"""What a command prints, and where: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qwenvl_debug.errors import QwenVLDebugError
+
+if TYPE_CHECKING:
+    from qwenvl_debug.model import DebugModel
+
+DONE, FOUND_WRONG, BAD_INPUT, STOPPED = 0, 1, 2, 130
+
+
+def give(
+    options: argparse.Namespace,
+    as_dict: Callable[[], dict[str, Any]],
+    as_text: Callable[[], str],
+    as_csv: Callable[[], str] = str,
+) -> None:
+    """Print the result in the form that was asked for.
+
+    Raises:
+        QwenVLDebugError: standard output does not take it.
+        BrokenPipeError: its reader has gone.
+    """
+    if options.json:
+        ascii_only = getattr(sys.stdout, "encoding", "").lower().replace("-", "") != "utf8"
+        text = json.dumps(as_dict(), ensure_ascii=ascii_only, allow_nan=False, indent=2)
+    elif getattr(options, "csv", False):
+        text = as_csv().rstrip("\n")
+    else:
+        text = as_text()
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise QwenVLDebugError(f"The result could not be written: {error.strerror}.") from None
+
+
+def drop_output() -> None:
+    """Send what is still waiting to be written nowhere, so that Python's own farewell does not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def about(model: DebugModel) -> str:
+    """One line on the model."""
+    return f"{model.name} ({model.family}, {model.n_layers} layers of {model.n_heads} heads, on {model.device})"
+
+
+def progress(doing: str) -> Callable[[int, int, str], None] | None:
+    """A line that rewrites itself, for a person at a terminal; nothing for a log file."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, of: int, text: str) -> None:
+        line = f"{doing}: {done} of {of}  {' '.join(text.split())}"[:76]
+        print(f"\r\033[K{line if done < of else ''}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def refuse(sentence: str) -> int:
+    """Say why not, and give the exit code for input that cannot be used."""
+    print(f"qwenvl-debug: {' '.join(sentence.split())}", file=sys.stderr)
+    return BAD_INPUT
