@@ -1,0 +1,131 @@
+"""How are pictures and cases kept? Each picture once, by its pixels; each case once, by all that makes it up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qwenvl_debug.case import Case, Picture
+from qwenvl_debug.errors import PictureError, StoreError
+from qwenvl_debug.store import files
+from qwenvl_debug.store.engine import Store
+from qwenvl_debug.store.room import claim, is_there, key_of, make_room
+from qwenvl_debug.store.tables import CasePictureRow, CaseRow, FileRow, PictureRow, now
+
+
+def save_case(store: Store, case: Case) -> int:
+    """Keep a case.
+
+    Returns:
+        Its number; one that was saved before keeps its number, and its pictures the names they had first.
+
+    Raises:
+        StoreError: the disk is full, or the database cannot be used; then nothing is kept.
+    """
+    written = write_pictures(store, case.pictures)
+    with store.writing() as session:
+        number = enter_case(store, session, case, written)
+    make_room(store)
+    return number
+
+
+def load_case(store: Store, case_id: int) -> Case:
+    """A case by its number.
+
+    Raises:
+        StoreError: there is none, or a picture of it is missing or was changed.
+    """
+    with store.reading() as session:
+        row = session.get(CaseRow, case_id)
+        if row is None:
+            raise StoreError(f"There is no case {case_id} in the store.")
+        shown = [(one["sha256"], one["name"], _file_of(session, one["sha256"])) for one in row.pictures]
+        question, expected, system = row.question, row.expected, row.system
+    pictures = tuple(_read(store, *one) for one in shown)
+    return Case(pictures, question, expected=expected, system=system)
+
+
+def load_picture(store: Store, sha256: str, name: str = "picture") -> Picture:
+    """A picture by the hash of its pixels.
+
+    Raises:
+        StoreError: there is none, or its file is missing or was changed.
+    """
+    with store.reading() as session:
+        file = _file_of(session, sha256)
+    if file is None:
+        raise StoreError("There is no such picture in the store.")
+    return _read(store, sha256, name, file)
+
+
+def write_pictures(store: Store, pictures: tuple[Picture, ...]) -> dict[str, tuple[str, bytes]]:
+    """Put those pictures on the disk that are not there yet.
+
+    Returns:
+        By the picture's hash, the file's name and content, for `enter_picture`.
+    """
+    written = {}
+    with store.reading() as session:
+        for picture in pictures:
+            name = _file_of(session, picture.sha256)
+            row = name and session.get(FileRow, name)
+            if picture.sha256 not in written and not (row and is_there(store, row.name, row.size)):
+                data = picture.png()
+                written[picture.sha256] = (files.put(store.folder, data, "png"), data)
+    return written
+
+
+def enter_picture(store: Store, session: Session, picture: Picture, written: dict[str, tuple[str, bytes]]) -> str:
+    """Enter a picture that `write_pictures` has seen; call it within `Store.writing`. Returns its hash."""
+    row = session.get(PictureRow, picture.sha256)
+    if picture.sha256 in written:
+        file = claim(store, session, *written[picture.sha256])
+        if row is None:
+            session.add(PictureRow(sha256=picture.sha256, file=file))
+        else:
+            row.file = file  # its old file was lost
+        session.flush()
+    return picture.sha256
+
+
+def enter_case(store: Store, session: Session, case: Case, written: dict[str, tuple[str, bytes]]) -> int:
+    """Enter a case whose pictures `write_pictures` has seen; call it within `Store.writing`. Returns its number."""
+    hashes = [enter_picture(store, session, picture, written) for picture in case.pictures]
+    key = key_of(hashes, case.question, case.expected, case.system)
+    number = session.scalar(select(CaseRow.id).where(CaseRow.key == key))
+    if number is not None:
+        return number
+    row = CaseRow(
+        key=key,
+        question=case.question,
+        expected=case.expected,
+        system=case.system,
+        pictures=[_about(picture) for picture in case.pictures],
+        created=now(),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(CasePictureRow(case_id=row.id, picture=sha256) for sha256 in sorted(set(hashes)))
+    return row.id
+
+
+def _about(picture: Picture) -> dict[str, Any]:
+    name = picture.name.encode("utf-8", "backslashreplace").decode()  # a file's name need not be valid Unicode
+    return {"sha256": picture.sha256, "name": name}
+
+
+def _file_of(session: Session, sha256: str) -> str | None:
+    return session.scalar(select(PictureRow.file).where(PictureRow.sha256 == sha256))
+
+
+def _read(store: Store, sha256: str, name: str, file: str) -> Picture:
+    data = files.get(store.folder, file)
+    try:
+        picture = Picture.open(data, name)
+    except PictureError:
+        picture = None
+    if picture is None or picture.sha256 != sha256:
+        raise StoreError(f"The stored picture “{name}” was changed: run qwenvl-debug store check --repair.")
+    return picture
