@@ -39,7 +39,7 @@ train: $(APP)
 	$(BIN)/python -m qwenvl_debug.micro.train --work scratch/course --out qwenvl_debug/micro/checkpoint
 
 docs: $(APP)
-	$(BIN)/python -c 'from qwenvl_debug.maps.measures import markdown; print(markdown(), end="")' > docs/measures.md
+	$(BIN)/python -c 'from qwenvl_debug.regions.measures import page; print(page(), end="")' > docs/measures.md
 
 screenshots: $(DEV) $(BROWSER)
 	$(BIN)/python -m docs.take_screenshots

@@ -23,16 +23,23 @@ if TYPE_CHECKING:
     from qwenvl_debug.errors import QwenVLDebugError
     from qwenvl_debug.maps import AttentionMap, MapStack, Query, answer_query, map_stack, question_query
     from qwenvl_debug.model import DebugModel, Run, load_model
+    from qwenvl_debug.regions import Brush, Ellipse, Mask, Polygon, Rectangle, Region, score, score_table
     from qwenvl_debug.report import overlay
 
 _HOME = {
     "AttentionMap": "maps",
+    "Brush": "regions",
     "Case": "case",
     "DebugModel": "model",
+    "Ellipse": "regions",
     "MapStack": "maps",
+    "Mask": "regions",
     "Picture": "case",
+    "Polygon": "regions",
     "Query": "maps",
     "QwenVLDebugError": "errors",
+    "Rectangle": "regions",
+    "Region": "regions",
     "Run": "model",
     "answer_query": "maps",
     "is_right": "case",
@@ -40,18 +47,26 @@ _HOME = {
     "map_stack": "maps",
     "overlay": "report",
     "question_query": "maps",
+    "score": "regions",
+    "score_table": "regions",
 }
 
 __version__ = version("qwenvl-debug")
 __all__ = [
     "AttentionMap",
+    "Brush",
     "Case",
     "Comparison",
     "DebugModel",
+    "Ellipse",
     "MapStack",
+    "Mask",
     "Picture",
+    "Polygon",
     "Query",
     "QwenVLDebugError",
+    "Rectangle",
+    "Region",
     "Run",
     "answer_query",
     "compare",
@@ -60,6 +75,8 @@ __all__ = [
     "map_stack",
     "overlay",
     "question_query",
+    "score",
+    "score_table",
 ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qwenvl_debug.compare.align import common_grid
+from qwenvl_debug.compare.region_mass import RegionChoice, RegionMass, region_masses
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import MapStack, Normalisation, Query, answer_query, jensen_shannon, map_stack
 
@@ -30,6 +32,7 @@ class Comparison:
         target: the answer both sides were made to give, or None where each side asked with its own words.
         asked: the runs whose tokens the queries of `left` and `right` name: the given ones, or with a target the
             two forced ones.
+        regions: the mass of every map on each region that was given.
     """
 
     correct: Run
@@ -40,6 +43,7 @@ class Comparison:
     divergence_mean: np.ndarray
     target: str | None
     asked: tuple[Run, Run]
+    regions: tuple[RegionMass, ...] = ()
 
     def most_different_layer(self) -> int | None:
         """The layer whose head-mean maps lie furthest apart; None where no layer has a map on both sides."""
@@ -52,7 +56,8 @@ class Comparison:
 
         Returns:
             Columns layer, head, left and right (image shares), difference (Jensen-Shannon divergence),
-            left_entropy, right_entropy.
+            left_entropy, right_entropy; and for each region left_mass_NAME, right_mass_NAME, left_chance_NAME,
+            right_chance_NAME.
         """
         layers, heads = self.divergence.shape
         table = _frame(
@@ -63,13 +68,15 @@ class Comparison:
             difference=self.divergence.ravel(),
             left_entropy=self.left.entropy.ravel(),
             right_entropy=self.right.entropy.ravel(),
+            **self._masses(lambda mass: mass[:, :-1].ravel()),
         )
         return table.sort_values("difference", ascending=False, kind="stable", na_position="last", ignore_index=True)
 
     def layers(self) -> pandas.DataFrame:
         """One line per layer in the model's order, for the mean of its heads; the columns of `table` without head.
 
-        left and right are mean image shares; the entropies and the difference are those of the head-mean maps.
+        left and right are mean image shares; the entropies, the difference and the masses are those of the head-mean
+        maps.
         """
         return _frame(
             layer=np.arange(len(self.divergence_mean)),
@@ -78,7 +85,16 @@ class Comparison:
             difference=self.divergence_mean,
             left_entropy=self.left.entropy_mean,
             right_entropy=self.right.entropy_mean,
+            **self._masses(lambda mass: mass[:, -1]),
         )
+
+    def _masses(self, of: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+        """Columns of mass and chance for each region; `of` picks the heads of a table."""
+        columns = {}
+        for one in self.regions:
+            columns |= {f"left_mass_{one.name}": of(one.left_mass), f"right_mass_{one.name}": of(one.right_mass)}
+            columns |= {f"left_chance_{one.name}": one.left_chance, f"right_chance_{one.name}": one.right_chance}
+        return columns
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: both runs without arrays, who asked, and every number of `layers` and `table` (NaN as None)."""
@@ -90,6 +106,7 @@ class Comparison:
             "picture": self.left.grid.picture,
             "normalisation": self.left.normalisation,
             "most_different_layer": self.most_different_layer(),
+            "regions": [one.to_dict() for one in self.regions],
             "layers": _records(self.layers()),
             "heads": _records(self.table()),
         }
@@ -104,6 +121,7 @@ def compare(
     failing_query: Query | None = None,
     picture: int = 0,
     normalisation: Normalisation = "picture",
+    regions: RegionChoice | Sequence[RegionChoice] | None = None,
 ) -> Comparison:
     """Compare where a model looked in two runs.
 
@@ -116,11 +134,15 @@ def compare(
         picture: which picture of each case, from 0.
         normalisation: "picture" or "row"; it changes the maps and their mean over heads, and through that mean
             `divergence_mean`, but not the divergence of a single head.
+        regions: where to measure how much of the attention lies: a region in pixels of the correct picture, which is
+            fitted to the failing one; a pair (correct, failing) of regions, each in pixels of its own picture, None
+            where a side has none; or a list of these.
 
     Raises:
         QueryError: target and queries together, tokens or pictures that do not exist, or runs of two models whose
             layers and heads are not the same in number.
         CaseError: a target was given but a run no longer has its model.
+        RegionError: the regions are none, or two have one name.
     """
     if target is not None and (correct_query or failing_query):
         raise QueryError("Ask with a target answer or with chosen tokens, not with both.")
@@ -144,7 +166,12 @@ def compare(
         divergence_mean=_divergence(left.mean, right.mean),
         target=target,
         asked=asked,
+        regions=() if regions is None else region_masses(regions, left, right, _sizes(correct, failing, picture)),
     )
+
+
+def _sizes(correct: Run, failing: Run, picture: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    return correct.case.pictures[picture].size, failing.case.pictures[picture].size
 
 
 def _divergence(left: np.ndarray, right: np.ndarray) -> np.ndarray:

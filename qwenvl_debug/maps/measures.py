@@ -142,21 +142,25 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def markdown() -> str:
-    """The page docs/measures.md."""
+def markdown(measures: dict[str, Measure]) -> str:
+    """The page docs/measures.md on these measures, which is on those of regions too."""
     parts = [
         "# Measures",
         "What every number in the app, the tables and the JSON means. A is a map (>= 0) over the cells of one\n"
-        "picture. Where a number would mean nothing (an all-zero map, a layer without softmax attention) it is\n"
-        "left empty.",
+        "picture, p is A divided by its sum, and M is the share of each cell that a region covers. Where a number\n"
+        "would mean nothing (an all-zero map, a layer without softmax attention, an empty region) it is left empty.",
     ]
-    for key, measure in MEASURES.items():
+    for key, measure in measures.items():
         parts += [
             f"## {measure.name} (`{key}`)",
             measure.plain,
             f"- **Formula:** `{measure.formula}`\n"
-            f"- **Range:** {measure.low:g} to {measure.high:g}; {measure.reference}\n"
+            f"- **Range:** {_bound(measure.low)} to {_bound(measure.high)}; {measure.reference}\n"
             f"- **Example:** {measure.example}\n"
             f"- **Source:** {measure.source}",
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _bound(value: float) -> str:
+    return f"{value:g}" if np.isfinite(value) else f"{'-' if value < 0 else ''}infinity"

@@ -8,6 +8,7 @@ from qwenvl_debug.regions.mask import coverage, region_mask
 from qwenvl_debug.regions.masks_png import mask_from_png, mask_to_png
 from qwenvl_debug.regions.measures import REGION_MEASURES
 from qwenvl_debug.regions.record import from_record, to_record
+from qwenvl_debug.regions.run_scores import RegionScores, score_run
 from qwenvl_debug.regions.score import (
     Baselines,
     Score,
@@ -32,6 +33,7 @@ __all__ = [
     "Polygon",
     "Rectangle",
     "Region",
+    "RegionScores",
     "Score",
     "baselines",
     "coverage",
@@ -46,6 +48,7 @@ __all__ = [
     "region_mask",
     "score",
     "score_maps",
+    "score_run",
     "score_stack",
     "score_table",
     "snap",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qwenvl_debug.maps.measures import Measure
+from qwenvl_debug.maps.measures import MEASURES, Measure, markdown
 
 INSIDE = 0.5
 
@@ -211,3 +211,8 @@ REGION_MEASURES: dict[str, Measure] = {
         "normalised scanpath saliency, Peters et al. 2005", nss,
     ),
 }  # fmt: skip
+
+
+def page() -> str:
+    """The page docs/measures.md: every measure there is, those of maps first."""
+    return markdown(MEASURES | REGION_MEASURES)

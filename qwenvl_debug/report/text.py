@@ -20,7 +20,7 @@ BAR = 24
 
 def run_text(run: Run) -> str:
     """The answer, whether it is right, every answer token with its next best, and how much the layers read."""
-    lines = [printable(run.case.question), "", *_answer_lines(run)]
+    lines = [printable(run.case.question), "", *answer_lines(run)]
     tokens = [token for token in run.tokens if token.kind in ("answer", "end") and token.probability is not None]
     lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
     for picture, grid in enumerate(run.grids):
@@ -31,7 +31,7 @@ def run_text(run: Run) -> str:
         asking = printable(stack.query.label)
         lines += ["", f"Attention of “{asking}” on {which}, of {grid.rows} x {grid.cols} cells:"]
         lines += columns([("layer", "share", ""), *rows], right=(0, 1))
-        lines += _without_map(stack.layers_with_maps, run.trace.n_layers)
+        lines += layers_without_map(stack.layers_with_maps, run.trace.n_layers)
     return "\n".join(lines)
 
 
@@ -39,7 +39,7 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
     """Both answers, the layers side by side, and the heads that differ most."""
     lines = []
     for side, run in (("correct", comparison.correct), ("failing", comparison.failing)):
-        lines += [f"{side}: {run.case.pictures[0].name}", printable(run.case.question), *_answer_lines(run), ""]
+        lines += [f"{side}: {run.case.pictures[0].name}", printable(run.case.question), *answer_lines(run), ""]
     if comparison.target is not None:
         lines.append(f"Both sides are asked with the words of “{printable(comparison.target)}”.")
     else:
@@ -54,7 +54,7 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
         "Share of attention on the picture, and how far apart the two maps lie (0 the same, 1 no cell shared):",
     ]
     lines += columns([("layer", "correct", "failing", "distance", ""), *rows], right=(0, 1, 2, 3))
-    lines += _without_map(table["layer"].tolist(), len(comparison.divergence))
+    lines += layers_without_map(table["layer"].tolist(), len(comparison.divergence))
     top = comparison.table().dropna(subset=["difference"]).head(best_heads)
     if len(top):
         named = [f"{int(row.layer)}.{int(row.head)} ({row.difference:.3f})" for row in top.itertuples()]
@@ -101,7 +101,8 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
     return lines
 
 
-def _answer_lines(run: Run) -> list[str]:
+def answer_lines(run: Run) -> list[str]:
+    """What was said, and whether it was expected."""
     said = printable(run.answer) or "(no words)"
     verdict = {None: "", True: "   as expected", False: f"   expected: {printable(run.case.expected or '')}"}[run.right]
     forced = "   (this answer was given, not chosen)" if run.target is not None else ""
@@ -122,7 +123,8 @@ def _shown(text: str) -> str:
     return printable(text) or "␣" * len(text) or "…"
 
 
-def _without_map(layers: Sequence[int], count: int) -> list[str]:
+def layers_without_map(layers: Sequence[int], count: int) -> list[str]:
+    """A line on the layers that are not among those with a map, or no line."""
     missing = [str(layer) for layer in range(count) if layer not in set(layers)]
     return [f"  layers {', '.join(missing)} have no softmax attention, so no map"] if missing else []
 

@@ -8,7 +8,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
 
 from qwenvl_debug.maps import MEASURES, entropy, image_share, jensen_shannon
-from qwenvl_debug.maps.measures import markdown
+from qwenvl_debug.regions.measures import page
 
 
 @pytest.fixture
@@ -89,5 +89,5 @@ def test_the_worked_examples_are_true():
 
 
 def test_the_page_about_measures_says_what_the_code_says():
-    page = Path(__file__).parents[2] / "docs" / "measures.md"
-    assert page.read_text(encoding="utf-8") == markdown(), "run: make docs"
+    written = Path(__file__).parents[2] / "docs" / "measures.md"
+    assert written.read_text(encoding="utf-8") == page(), "run: make docs"
