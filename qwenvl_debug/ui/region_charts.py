@@ -78,7 +78,7 @@ def head_chart(scores: RegionScores, name: str, dark: bool = False) -> alt.Chart
     scale, title = (
         (alt.Scale(scheme="viridis", domain=[0, top]), "mass")
         if difference is None
-        else (alt.Scale(domain=[-top, 0, top], range=[FAILING, middle, CORRECT]), "more in correct")
+        else (alt.Scale(domain=[-top, 0, top], range=[FAILING, middle, CORRECT], interpolate="rgb"), "more in correct")
     )
     click = alt.selection_point(
         name=CELL_CLICK, fields=["layer", "head"], on="click", toggle="true", clear=False, empty=False

@@ -39,18 +39,24 @@ ASKING = {"t": "the expected answer", "a": "each side's own answer", "q": "the q
 def look(model: str, choice: Choice) -> None:
     """The editor and the scores; a finished stroke reruns only this."""
     cases = choice.correct, choice.failing
-    pictures = [case.pictures[0] for case in cases]
+    hashes = [case.pictures[0].sha256 for case in cases]
     pair = pairs.gallery().get(choice.address.get("pair"))
-    _bring_truth(pair, [picture.sha256 for picture in pictures])
+    _bring_truth(pair, hashes)
     editor(
         tuple(Panel(name, case.pictures[0], case.question) for name, case in zip(SIDES, cases, strict=True)),
         key=EDITOR,
     )
-    keeper(place_of(address_of(model, choice)), state.going(), key="regions_keeper")
     if pair is not None:
-        _offer_truth(pair, [picture.sha256 for picture in pictures])
+        _offer_truth(pair, hashes)
+    try:
+        _below(model, choice, [drawings.load(sha) or drawings.Drawing() for sha in hashes])
+    except QwenVLDebugError as error:
+        show_error(str(error))
+    keeper(place_of(address_of(model, choice)), state.going(), key="regions_keeper")
 
-    drawn = [drawings.load(picture.sha256) or drawings.Drawing() for picture in pictures]
+
+def _below(model: str, choice: Choice, drawn: list[drawings.Drawing]) -> None:
+    """The scores, or what is still missing for them."""
     regions, wrong = zip(*(one.regions() for one in drawn), strict=True)
     for sentence in dict.fromkeys(sentence for some in wrong for sentence in some):
         show_error(sentence)
@@ -62,10 +68,7 @@ def look(model: str, choice: Choice) -> None:
     if job is None or job.result is None:
         st.caption("The scores appear here as soon as the model has answered.")
         return
-    try:
-        _scores(model, choice, job, scope, drawn)
-    except QwenVLDebugError as error:
-        show_error(str(error))
+    _scores(model, choice, job, scope, drawn)
 
 
 def _bring_truth(pair: Any, hashes: list[str]) -> None:
