@@ -2,7 +2,7 @@
 
 Each command is a module of this package with `add`, which says what it takes, and `run`, which does it. Results go to
 standard output, as text or with --json as JSON; progress and errors go to standard error. The exit code is 0 when
-done, 1 when `doctor` found something wrong, 2 when the input could not be used, 130 after Ctrl-C.
+done, 1 when `doctor` or `store check` found something wrong, 2 when the input could not be used, 130 after Ctrl-C.
 torch is imported only once a command needs a model, so that `--help` and mistyped arguments answer at once.
 """
 
@@ -12,12 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from qwenvl_debug.cli import ask, compare, doctor
+from qwenvl_debug.cli import ask, compare, doctor, store
 from qwenvl_debug.cli.arguments import Parser
 from qwenvl_debug.cli.output import DONE, STOPPED, drop_output, refuse
 from qwenvl_debug.errors import QwenVLDebugError
 
-COMMANDS = {"ask": ask, "compare": compare, "doctor": doctor}
+COMMANDS = {"ask": ask, "compare": compare, "doctor": doctor, "store": store}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
