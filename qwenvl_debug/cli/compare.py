@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qwenvl_debug.cli.arguments import add_answer, add_json, add_model, load
 from qwenvl_debug.cli.output import DONE, about, give, progress
+from qwenvl_debug.cli.region_arguments import SHAPES, add_region, paired
 from qwenvl_debug.errors import QwenVLDebugError
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="maps as a share of the picture's attention, or of each row's (default: picture)",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write overlays (PNG) and tables (CSV) here")
+    add_region(parser, "--region", f"measure this region on both sides, e.g. {SHAPES}")
+    add_region(
+        parser, "--region-correct", "a region on the correct picture only, or with --region-failing of that name"
+    )
+    add_region(parser, "--region-failing", "likewise on the failing picture")
     add_answer(parser)
     add_model(parser)
     add_json(parser)
@@ -39,22 +45,31 @@ def run(options: argparse.Namespace) -> int:
     """Ask both, compare, write what was asked for and print the rest."""
     from qwenvl_debug.case import Case
     from qwenvl_debug.compare import compare as compare_runs
+    from qwenvl_debug.report.scores_text import masses_text
     from qwenvl_debug.report.text import comparison_text
 
     cases = [Case(picture, options.ask, expected=options.expect) for picture in (options.correct, options.failing)]
+    regions = paired(
+        options.region, options.region_correct, options.region_failing, *(case.pictures[0].size for case in cases)
+    )
     folder = _output_folder(options.out)
     model = load(options)
     correct, failing = (
         model.ask(case, max_new_tokens=options.max_new_tokens, progress=progress(f"Answering, {side} side"))
         for side, case in zip(("correct", "failing"), cases, strict=True)
     )
-    comparison = compare_runs(correct, failing, target=options.target, normalisation=options.normalisation)
+    comparison = compare_runs(
+        correct, failing, target=options.target, normalisation=options.normalisation, regions=regions or None
+    )
     files = _write(comparison, folder) if folder else []
     written = "".join(f"\nWrote {file}" for file in files)
     give(
         options,
         lambda: comparison.to_dict() | {"files": [str(file) for file in files]},
-        lambda: "\n".join([about(model), "", comparison_text(comparison)]) + (f"\n{written}" if written else ""),
+        lambda: (
+            "\n".join(filter(None, [about(model) + "\n", comparison_text(comparison), masses_text(comparison)]))
+            + (f"\n{written}" if written else "")
+        ),
     )
     return DONE
 
