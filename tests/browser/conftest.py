@@ -38,12 +38,12 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def serve():
-    """The app on a free port of localhost; its address."""
+def serve(script: str = "streamlit_app.py"):
+    """The app, or another script, on a free port of localhost; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+    command = [sys.executable, "-m", "streamlit", "run", script]
     options = ["--server.headless", "true", "--server.address", "localhost", "--server.port", str(port)]
     app = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
     address = f"http://localhost:{port}"
