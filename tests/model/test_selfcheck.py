@@ -41,3 +41,11 @@ def test_wrong_weights_fail(kind, tiny, wide_case, monkeypatch):
 def test_another_answer_fails(tiny, wide_case, monkeypatch):
     monkeypatch.setattr(type(tiny()), "plain", lambda *_: [1, 2, 3])
     assert not check(tiny(), wide_case, max_new_tokens=3).ok
+
+
+def test_the_bundled_model_passes(noise):
+    model = load_model("micro")
+    found = check(model, Case(noise(190, 130), "Which tower is this? 这是哪座塔？"), max_new_tokens=5)
+    assert found.ok
+    assert max(found.max_error_language, found.max_error_vision) < 1e-5
+    assert (found.layers, found.vision_layers) == (model.n_layers, model.vision_depth)
