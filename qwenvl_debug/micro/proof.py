@@ -1,8 +1,9 @@
 """Do the maps lie where the objects are? `python -m qwenvl_debug.micro.proof`, checked against drawn ground truth.
 
-Held-out scenes that the model answers right are asked; for each the map of the answer's first word is compared with
-the true mask of the object that was asked about. One head per task is chosen on other scenes than those it is judged
-on. The same scenes are then mirrored and transposed: a map that follows the picture must move with it.
+Held-out scenes that the model answers right are asked; for each the maps of the answer's first word and of the
+question's words are compared with the true mask of the object that was asked about. One head per task, and which of
+the two asks, is chosen on other scenes than those it is judged on. The same scenes are then mirrored and transposed: a
+map that follows the picture must move with it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import cv2
 import numpy as np
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.maps import answer_query, map_stack
+from qwenvl_debug.maps import answer_query, map_stack, question_query
 from qwenvl_debug.micro.evaluate import Trial, held_out
 from qwenvl_debug.micro.words import LANGUAGES, TASKS
 from qwenvl_debug.model import DebugModel, load_model
 
 ON = 0.5  # a cell lies on an object when the object covers at least this share of it (the pointing game's rule)
+QUERIES = ("answer", "question")
 CHOOSING, JUDGING = 5_000, 6_000  # where the scenes of either purpose begin among the held-out ones
 TURNS = {
     "mirrored": lambda a: np.ascontiguousarray(a[:, ::-1]),
@@ -35,7 +37,8 @@ TURNS = {
 class Look:
     """Where every head looked in one scene.
 
-    maps: float32 [layers, heads, rows, cols]; cover: float32 [rows, cols], the asked object's share of each cell.
+    maps: float32 [queries, layers, heads, rows, cols], queries as in `QUERIES`; cover: float32 [rows, cols], the
+    asked object's share of each cell.
     """
 
     maps: np.ndarray
@@ -44,14 +47,14 @@ class Look:
 
     @property
     def hits(self) -> np.ndarray:
-        """bool [layers, heads]: the highest cell lies on the object."""
-        top = self.maps.reshape(*self.maps.shape[:2], -1).argmax(-1)
+        """bool [queries, layers, heads]: the highest cell lies on the object."""
+        top = self.maps.reshape(*self.maps.shape[:3], -1).argmax(-1)
         return self.cover.reshape(-1)[top] >= ON
 
     @property
     def mass(self) -> np.ndarray:
-        """float [layers, heads]: the share of the map on the object, cells counted by how much of them it covers."""
-        return (self.maps * self.cover).sum((2, 3))
+        """float [queries, layers, heads]: the share of the map on the object, by how much of each cell it covers."""
+        return (self.maps * self.cover).sum((3, 4))
 
     @property
     def chance(self) -> float:
@@ -67,12 +70,13 @@ def look(model: DebugModel, trial: Trial, turn=None) -> Look | None:
     run = model.ask(Case(pixels, trial.question.text, expected=trial.question.answer), max_new_tokens=24)
     if turn is None and not run.right:
         return None
-    stack = map_stack(run, answer_query(run, 0) if run.answer_tokens else None)
-    grid = stack.grid
+    asking = (answer_query(run, 0) if run.answer_tokens else None, question_query(run))
+    maps = np.stack([map_stack(run, query).values for query in asking])
+    grid = run.grids[0]
     cover = cv2.resize(mask.astype(np.float32), (grid.cols, grid.rows), interpolation=cv2.INTER_AREA)
     if not (cover >= ON).any():
         return None
-    return Look(stack.values, cover, trial)
+    return Look(maps, cover, trial)
 
 
 def looks(model: DebugModel, task: str, count: int, start: int) -> list[Look]:
@@ -88,8 +92,8 @@ def looks(model: DebugModel, task: str, count: int, start: int) -> list[Look]:
     return found
 
 
-def best_head(seen: Iterable[Look]) -> tuple[int, int]:
-    """The layer and head whose highest cell lies on the object most often."""
+def best_head(seen: Iterable[Look]) -> tuple[int, int, int]:
+    """The query (its number in `QUERIES`), layer and head whose highest cell lies on the object most often."""
     hits = np.mean([one.hits for one in seen], axis=0)
     return tuple(int(i) for i in np.unravel_index(hits.argmax(), hits.shape))
 
@@ -112,15 +116,16 @@ def prove(model: DebugModel, choosing: int, judging: int) -> dict:
     result: dict = {"rule": f"a cell lies on an object that covers at least {ON:.0%} of it", "tasks": {}, "turns": {}}
     hits, chances, moved = [], [], {name: [] for name in TURNS}
     for task in TASKS:
-        layer, head = best_head(looks(model, task, choosing, CHOOSING))
+        best = best_head(looks(model, task, choosing, CHOOSING))
         seen = looks(model, task, judging, JUDGING)
-        lift = [float(s.mass[layer, head] / s.cover.mean()) for s in seen]
-        mine = [bool(s.hits[layer, head]) for s in seen]
+        lift = [float(s.mass[best] / s.cover.mean()) for s in seen]
+        mine = [bool(s.hits[best]) for s in seen]
         hits += mine
         chances += [s.chance for s in seen]
         result["tasks"][task] = {
-            "layer": layer,
-            "head": head,
+            "asks": QUERIES[best[0]],
+            "layer": best[1],
+            "head": best[2],
             "scenes": len(seen),
             "highest cell on the object": float(np.mean(mine)),
             "chance": float(np.mean([s.chance for s in seen])),
@@ -130,9 +135,9 @@ def prove(model: DebugModel, choosing: int, judging: int) -> dict:
             for one in seen[: judging // 4]:
                 turned = look(model, one.trial, turn)
                 if turned is not None:
-                    there, here = turned.maps[layer, head], one.maps[layer, head]
+                    there, here = turned.maps[best], one.maps[best]
                     moved[name].append(
-                        (correlation(turn(here), there), correlation(here, there), bool(turned.hits[layer, head]))
+                        (correlation(turn(here), there), correlation(here, there), bool(turned.hits[best]))
                     )
     result["scenes"], result["hits"], result["chance"] = len(hits), float(np.mean(hits)), float(np.mean(chances))
     for name, rows in moved.items():
@@ -151,19 +156,19 @@ def markdown(result: dict) -> str:
     lines = [
         "# Do the maps lie where the objects are?",
         "",
-        f"{result['scenes']} held-out scenes that the bundled model answers right; the map of the answer's first "
-        f"word; one head per task, chosen on other scenes. Rule: {result['rule']}.",
+        f"{result['scenes']} held-out scenes that the bundled model answers right; one head per task (and "
+        f"whether the answer's first word or the question asks), chosen on other scenes. Rule: {result['rule']}.",
         "",
         f"Over all: the highest cell lies on the object asked about in **{result['hits']:.1%}** of scenes; by chance "
         f"it would in {result['chance']:.1%}.",
         "",
-        "| task | layer | head | scenes | highest cell on the object | chance | median lift of mass |",
-        "|---|---|---|---|---|---|---|",
+        "| task | asks | layer | head | scenes | highest cell on the object | chance | median lift of mass |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for task, row in result["tasks"].items():
         lines.append(
-            f"| {task} | {row['layer']} | {row['head']} | {row['scenes']} | {row['highest cell on the object']:.1%} | "
-            f"{row['chance']:.1%} | {row['median lift of mass']:.1f} |"
+            f"| {task} | {row['asks']} | {row['layer']} | {row['head']} | {row['scenes']} | "
+            f"{row['highest cell on the object']:.1%} | {row['chance']:.1%} | {row['median lift of mass']:.1f} |"
         )
     lines += [
         "",
@@ -183,8 +188,8 @@ def markdown(result: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="micro")
-    parser.add_argument("--choosing", type=int, default=40, help="scenes per task to choose the head on")
-    parser.add_argument("--judging", type=int, default=60, help="scenes per task to judge it on")
+    parser.add_argument("--choosing", type=int, default=60, help="scenes per task to choose the head on")
+    parser.add_argument("--judging", type=int, default=75, help="scenes per task to judge it on")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for proof.md and proof.json")
     options = parser.parse_args()
     result = prove(load_model(options.model), options.choosing, options.judging)
