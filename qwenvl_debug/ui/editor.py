@@ -7,14 +7,19 @@ drawing as it was when the editor appeared, and again only when the server itsel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
+from PIL import Image
 
+from qwenvl_debug.report.palette import cell_alpha, palette
 from qwenvl_debug.ui import drawings
 from qwenvl_debug.ui.payload import picture_payload
 
@@ -37,6 +42,10 @@ _EDITOR = st.components.v2.component(
 )
 
 
+_ATTENTION = st.components.v2.component("qwenvl_debug_attention", js=_read("attention.js"))
+OPACITY = 0.8
+
+
 @dataclass(frozen=True)
 class Panel:
     """One picture to draw on: what to call it, the picture, and what is seen on it in words."""
@@ -56,6 +65,32 @@ def editor(panels: tuple[Panel, ...], *, key: str, on_drawn: Callable[[], None] 
     """
     sent = [{**_panel(panel), **_seed(panel.picture.sha256, key)} for panel in panels]
     _EDITOR(data={"panels": sent}, key=key, on_drawings_change=partial(_keep, key, on_drawn))
+
+
+def attention(pictures: Sequence[Picture], maps: Sequence[np.ndarray], *, key: str) -> None:
+    """Give the editor the maps that can be laid over its pictures, on one colour scale.
+
+    Args:
+        pictures: those of the editor, in its order.
+        maps: for each, float32 [rows, cols], >= 0; NaN where there is no map.
+        key: the component's key.
+    """
+    top = max((float(np.nanmax(one, initial=0.0)) for one in maps), default=0.0)
+    sides = [
+        {"sha": picture.sha256, "cells": _cells(one, top) if top > 0 and np.isfinite(one).all() else None}
+        for picture, one in zip(pictures, maps, strict=True)
+    ]
+    _ATTENTION(data={"sides": sides}, key=key, height=1)
+
+
+def _cells(values: np.ndarray, top: float) -> str:
+    """One pixel per cell, as a data address of a PNG."""
+    share = np.clip(values / top, 0, 1)
+    alpha = np.round(255 * cell_alpha(share, OPACITY))[..., None]
+    pixels = np.concatenate([palette()[np.round(share * 255).astype(np.uint8)], alpha.astype(np.uint8)], axis=-1)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _keep(key: str, on_drawn: Callable[[], None]) -> None:

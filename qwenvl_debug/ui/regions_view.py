@@ -16,7 +16,7 @@ from qwenvl_debug.regions import REGION_MEASURES
 from qwenvl_debug.ui import charts, drawings, pairs, region_charts, state
 from qwenvl_debug.ui.answers import Answers, default_ref, query_of
 from qwenvl_debug.ui.compare_view import SIDES, address_of
-from qwenvl_debug.ui.editor import Panel, editor
+from qwenvl_debug.ui.editor import Panel, attention, editor
 from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.region_reading import region_reading
 from qwenvl_debug.ui.region_scores import MEAN, RegionScores, score_sides
@@ -130,6 +130,11 @@ def _scores(model: str, choice: Choice, job: Job, scope: tuple[str, ...], drawn:
     _cards(scores, name, min(layer, layers - 1), head)
     _heads(scores, name)
     _downloads(model, choice, scores, ref)
+    attention(
+        [case.pictures[0] for case in (choice.correct, choice.failing)],
+        [side.stack.map(min(layer, layers - 1), head).values for side in scores.sides],
+        key="regions_attention",
+    )
 
 
 def _digest(drawn: list[drawings.Drawing]) -> str:

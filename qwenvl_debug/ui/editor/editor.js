@@ -7,7 +7,7 @@ function makeEditor(parent) {
   const find = selector => parent.querySelector(selector)
   const editor = {
     parent, drawings: new Map(), undo: [], redo: [],
-    tool: "select", size: 24, selected: null, active: null,
+    tool: "select", size: 24, selected: null, active: null, lit: false,
     rowTemplate: find(".row-template"), live: find(".live"),
     fields: { label: find(".fields .what"), inputs: find(".fields .inputs"), add: find(".fields .add"), act: find(".fields .act"), kind: null },
   }
@@ -34,11 +34,34 @@ function makeEditor(parent) {
   editor.panels.forEach(panel => editor.watch.observe(panel.svg))
   editor.follow = event => follow(editor, event)
   window.addEventListener("storage", editor.follow)
+  editor.attention = () => drawAttention(editor)
+  window.addEventListener("qwenvl-debug-attention", editor.attention)
+  find(".attention-switch").onclick = () => {
+    editor.lit = !editor.lit
+    drawAttention(editor)
+  }
   return editor
 }
 
 function now(editor) {
   return editor.active ?? editor.panels[0]
+}
+
+/** The cells of the map chosen on the page, over the pictures when that is switched on (see `attention.js`). */
+function drawAttention(editor) {
+  const sides = window.qwenvlDebugAttention ?? []
+  editor.panels.forEach((panel, index) => {
+    const cells = editor.lit && sides[index]?.sha === panel.sha ? sides[index].cells : null
+    const image = panel.root.querySelector(".attention")
+    if (cells) {
+      image.setAttribute("href", cells)
+      image.setAttribute("width", panel.width)
+      image.setAttribute("height", panel.height)
+    } else image.removeAttribute("href")
+  })
+  const button = editor.parent.querySelector(".attention-switch")
+  button.hidden = sides.length === 0
+  button.setAttribute("aria-pressed", String(editor.lit))
 }
 
 /** Another window drew on one of these pictures. */
@@ -106,6 +129,7 @@ function update(editor, data) {
     }
   })
   if (newer) sendDrawings(editor)
+  drawAttention(editor)
   if (editor.selected && !selectedShape(editor)) editor.selected = null
   redraw(editor)
 }
@@ -121,6 +145,7 @@ export default function (component) {
   update(editor, data)
   return () => {
     window.removeEventListener("storage", editor.follow)
+    window.removeEventListener("qwenvl-debug-attention", editor.attention)
     editor.watch.disconnect()
     clearTimeout(editor.quiet)
     editors.delete(parentElement)
