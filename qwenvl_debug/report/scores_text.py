@@ -23,15 +23,11 @@ def scores_text(run: Run, scores: Sequence[RegionScores], best_heads: int = 5) -
     lines = [printable(run.case.question), "", *answer_lines(run)]
     lines += ["", f"Share of the attention of “{printable(scores[0].asked_with)}” on the picture that lies inside:"]
     for one in scores:
-        covered = DASH if one.empty else percent(one.chance)
-        lines += [
-            "",
-            f"{printable(one.region.name)} ({EXPECTS[one.region.expect]}): {covered} of the picture, which is "
-            "what chance puts there",
-        ]
+        name = f"{printable(one.region.name)} ({EXPECTS[one.region.expect]})"
         if one.empty:
-            lines.append(f"  {DASH}  {one.why}")
+            lines += ["", f"{name}: {DASH}", f"  {one.why}"]
             continue
+        lines += ["", f"{name}: {percent(one.chance)} of the picture, which is what chance puts there"]
         mean = one.values["mass"][:, -1]
         there = np.flatnonzero(~np.isnan(mean)).tolist()
         rows = [(str(n), percent(mean[n]), _times(mean[n] / one.chance), bar(mean[n])) for n in there]
@@ -52,7 +48,9 @@ def masses_text(comparison: Comparison, best_heads: int = 5) -> str:
 def _mass_lines(one: RegionMass, best_heads: int) -> list[str]:
     chances = [f"{percent(one.left_chance)} on the correct side", f"{percent(one.right_chance)} on the failing side"]
     there = [name for name, region in zip(chances, (one.left, one.right), strict=True) if region is not None]
-    lines = [f"Share of attention inside “{printable(one.name)}”; chance gives {', '.join(there)}:"]
+    lines = [
+        f"Share of attention inside “{printable(one.name)}”; chance gives {', '.join(there)} (difference in points):"
+    ]
     left, right = one.left_mass[:, -1], one.right_mass[:, -1]
     layers = np.flatnonzero(~(np.isnan(left) & np.isnan(right))).tolist()
     if not layers:

@@ -41,21 +41,22 @@ def test_each_region_has_its_layers_chance_and_best_heads():
 def test_a_region_that_cannot_be_scored_is_a_dash_with_the_reason():
     run = run_with(LEFT, RIGHT)
     text = scores_text(run, score_run(run, [OUT]))
-    assert "out (should not look here): – of the picture" in text
-    assert "–  The region is empty, or lies outside the picture." in text
+    assert "out (should not look here): –\n  The region is empty, or lies outside the picture." in text
     assert "nan" not in text
 
 
 def test_both_sides_stand_beside_chance_and_the_heads_that_differ_most_are_named():
     text = masses_text(compare(run_with(LEFT, RIGHT), run_with(RIGHT, RIGHT), regions=FIRST))
-    assert "Share of attention inside “first”; chance gives 17 % on the correct side, 17 % on the failing side:" in text
+    assert (
+        "Share of attention inside “first”; chance gives 17 % on the correct side, 17 % on the failing side (" in text
+    )
     assert "0     38 %      0 %       +37.5" in text
     assert "differ most, of single heads: 0.0 +75.0, 2.0 +75.0, 0.1 +0.0, 2.1 +0.0" in text
 
 
 def test_a_side_without_a_region_has_dashes():
     text = masses_text(compare(run_with(LEFT, RIGHT), run_with(RIGHT, RIGHT), regions=(FIRST, None)))
-    assert "chance gives 17 % on the correct side:" in text
+    assert "chance gives 17 % on the correct side (" in text
     assert "0     38 %        –           –" in text
     assert "nan" not in text
     assert "differ most" not in text
