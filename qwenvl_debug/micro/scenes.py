@@ -120,13 +120,8 @@ def _tower(
     if abs(sum(part) / 3 - bright) < 45:
         part = lighten(part, -0.55 if bright > 110 else 0.6)
     ink = (25, 25, 30) if bright > 110 else (235, 235, 235)
-    if rng.random() < 0.15:  # a pale body with dark lines, or the reverse at night: a drawing rather than a photograph
-        main = part = lighten(back, rng.uniform(-0.35, -0.1) if bright > 110 else rng.uniform(0.1, 0.35))
-        lined = True
-    else:
-        lined = False
     filled = rng.random() > 0.12
-    stroke = max(1.0, h * rng.uniform(0.003, 0.009)) if lined or rng.random() < 0.25 or not filled else 0.0
+    stroke = max(1.0, h * rng.uniform(0.003, 0.009)) if rng.random() < 0.25 or not filled else 0.0
     style = towers.Style(rng, main, part, ink, filled, stroke)
     tall = (ground - h * 0.02) * rng.uniform(0.62, 0.98)
     tall = min(tall, w * 2.2)

@@ -113,10 +113,9 @@ def canton(canvas: Canvas, style: Style, rng, cx: float, base: float, height: fl
     inside = (t > neck - 0.17) & (t < neck + 0.13)
     style.shape(canvas, np.concatenate([left, right[::-1]]), TOWER)
     canvas.owner[_mask(canvas, np.concatenate([left[inside], right[inside][::-1]]))] = PART
-    turns, strands = rng.uniform(0.4, 2.2) * np.pi, int(rng.integers(4, 9))
-    contrast = lighten(style.main, -0.45 if sum(style.main) > 240 else 0.55)
-    ink = style.ink if not style.filled or rng.random() < 0.35 else contrast
-    thin = max(1.0, h * rng.uniform(0.003, 0.008))
+    turns, strands = rng.uniform(0.5, 1.1) * np.pi, int(rng.integers(4, 9))
+    ink = lighten(style.main, -0.45 if sum(style.main) > 240 else 0.55) if style.filled else style.ink
+    thin = max(1.0, h * 0.004)
     if rng.random() < 0.85:
         for strand in range(strands):
             phase = 2 * np.pi * strand / strands
