@@ -15,6 +15,11 @@ page = st.navigation(
             help="A right and a wrong answer side by side: where the model looked, layer by layer.",
             default=True,
         ),
+        st.Page(
+            "pages/debug/regions.py",
+            title="Regions",
+            help="Mark where the model should have looked, and score every layer and head on it.",
+        ),
     ],
     position="top",
 )
