@@ -66,6 +66,15 @@ def test_a_palette_with_a_transparent_colour_is_read():
     assert np.array_equal(mask_from_png(png(image, transparency=1), SIZE).pixels, DISC)
 
 
+def test_a_mask_turned_by_its_exif_is_turned_like_the_picture():
+    orientation = Image.Exif()
+    orientation[0x0112] = 6  # shown after a quarter turn clockwise
+    pixels = np.zeros((WIDTH, HEIGHT), bool)
+    pixels[:5, :30] = True
+    turned = np.rot90(pixels, -1)
+    assert np.array_equal(mask_from_png(png(Image.fromarray(pixels), exif=orientation), SIZE).pixels, turned)
+
+
 def jpeg():
     buffer = io.BytesIO()
     painted("L").save(buffer, "JPEG")

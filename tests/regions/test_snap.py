@@ -74,7 +74,7 @@ def test_a_large_picture_is_snapped_within_a_second_to_its_full_resolution():
         started = time.process_time()  # a busy machine must not fail this
         mask = snap(picture, Region("thing", draft)).pixels
         seconds.append(time.process_time() - started)
-        assert iou(mask, true) > 0.95
+        assert iou(mask, true) > 0.985  # 0.975 and 0.979 without the border at full size
     assert max(seconds) < 1.0
 
 
