@@ -101,7 +101,7 @@ class Visit:
         self.wait_until_answered()
 
     def wait_until_answered(self) -> None:
-        expect(self.page.locator(".layer-value")).to_have_text(re.compile(r"\d+ of \d+"), timeout=90_000)
+        expect(self.page.locator(".layer-value")).to_have_text(re.compile(r"\d+ of \d+"), timeout=240_000)
         self.wait_until_still()
 
     def wait_until_still(self) -> None:
