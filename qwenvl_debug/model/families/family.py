@@ -7,12 +7,14 @@ everything else is read from the checkpoint's own configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def merge_block_order(network: PreTrainedModel, grids: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -45,11 +47,22 @@ class Family:
         model_types: the `model_type` values of config.json that it serves.
         raster_order: from (network, int64 grids [pictures, 3]) to, per picture, the place in the tower's sequence of
             each patch in raster order.
+        sees: whether a config.json of one of those types is a vision model's; a text-only one may share the type.
+        auto_class: transformers' class whose `from_pretrained` makes the network.
+        read_tokenizer: from (folder, name for errors) to the tokenizer; None for transformers' `AutoTokenizer`.
+        read_image_processor: from (folder, name for errors) to the image processor; None for Qwen2-VL's, which all
+            later generations use.
+        pickled: whether its published weights lie in .bin files, which are then read without running what they hold.
     """
 
     title: str
     model_types: tuple[str, ...]
     raster_order: Callable[[PreTrainedModel, torch.Tensor], tuple[torch.Tensor, ...]] = merge_block_order
+    sees: Callable[[Mapping[str, Any]], bool] = lambda config: "vision_config" in config
+    auto_class: Any = AutoModelForImageTextToText
+    read_tokenizer: Callable[[Path, str], PreTrainedTokenizerBase] | None = None
+    read_image_processor: Callable[[Path, str], Any] | None = None
+    pickled: bool = False
 
     def language_attention(self, network: PreTrainedModel) -> dict[int, nn.Module]:
         """The attention module of every language layer that has a causal softmax over all earlier tokens.
