@@ -1,25 +1,17 @@
-"""What did the model say to both cases, and who can be asked about it? Runs a pair of cases, and lays out its words.
-
-A *ref* names who asks, in the address and between browser and server: a letter for the row of words (`a` the answer
-the model chose, `t` the expected answer fed to it, `q` the question) and, for one word of it, its number from 0.
-"""
+"""What did the model say to both cases? Runs a pair of cases; `asks` says which of its words can ask."""
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwenvl_debug.errors import QueryError
-from qwenvl_debug.maps import Query, answer_query, default_query, question_query, token_query
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Case
     from qwenvl_debug.model import Run
     from qwenvl_debug.ui.jobs import Progress, Worker
-
-_REF = re.compile(r"([aqt])(\d{1,5})?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,53 +71,3 @@ def answer_pair(
         forced = ask(correct, 3, words, target), ask(failing, 4, words, target)
     progress(1.0, "Done")
     return Answers(*runs, forced)
-
-
-def chips(run: Run, row: str) -> list[dict[str, Any]]:
-    """The tokens of a row of words, characters that are split over several tokens as one.
-
-    Returns:
-        JSON-ready dicts: text; ref; probability (of all its tokens together, None for words the model did not
-        choose); alternatives as [text, probability] pairs, best first.
-    """
-    tokens = run.question_tokens if row == "q" else run.answer_tokens
-    groups: dict[int, list[int]] = {}
-    for index in tokens:
-        groups.setdefault(run.tokens[index].group, []).append(index)
-    made = []
-    for number, members in enumerate(groups.values()):
-        first = run.tokens[members[0]]
-        probability = 1.0
-        for index in members:
-            own = run.tokens[index].probability
-            probability = None if probability is None or own is None else probability * float(own)
-        best = [[other.text, float(other.probability)] for other in first.alternatives]
-        made.append({"text": first.text, "ref": f"{row}{number}", "probability": probability, "alternatives": best})
-    return made
-
-
-def query_of(answers: Answers, side: int, ref: str) -> tuple[Run, Query]:
-    """The run and the tokens that a ref names.
-
-    Raises:
-        QueryError: it names nothing that this side has.
-    """
-    match = _REF.fullmatch(ref)
-    if not match:
-        raise QueryError(f"“{ref}” names no word: choose one by clicking it.")
-    row, number = match[1], match[2]
-    run = answers.run(side, row)
-    if number is None:
-        if row == "q":
-            return run, question_query(run)
-        return run, answer_query(run) if row == "t" else default_query(run)
-    tokens = run.question_tokens if row == "q" else run.answer_tokens
-    groups = list(dict.fromkeys(run.tokens[index].group for index in tokens))
-    if int(number) >= len(groups):
-        raise QueryError(f"These words have only {len(groups)} tokens: there is no number {number}.")
-    return run, token_query(run, groups[int(number)])
-
-
-def default_ref(answers: Answers) -> str:
-    """Who asks unless someone chooses: the expected answer where there is one, so that both sides are asked alike."""
-    return "a" if answers.forced is None else "t"

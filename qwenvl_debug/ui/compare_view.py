@@ -11,7 +11,8 @@ from qwenvl_debug.case import Case, is_right
 from qwenvl_debug.compare import Comparison, compare
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.ui import state
-from qwenvl_debug.ui.answers import Answers, chips, default_ref, query_of
+from qwenvl_debug.ui.answers import Answers
+from qwenvl_debug.ui.asks import chips, default_ref, query_of
 from qwenvl_debug.ui.chart_panel import chart_panel, table_panel
 from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.pairs import Choice

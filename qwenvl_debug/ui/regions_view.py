@@ -14,7 +14,8 @@ from qwenvl_debug.errors import QwenVLDebugError
 from qwenvl_debug.maps import map_stack
 from qwenvl_debug.regions import REGION_MEASURES
 from qwenvl_debug.ui import charts, drawings, pairs, region_charts, state
-from qwenvl_debug.ui.answers import Answers, default_ref, query_of
+from qwenvl_debug.ui.answers import Answers
+from qwenvl_debug.ui.asks import default_ref, query_of
 from qwenvl_debug.ui.compare_view import SIDES, address_of
 from qwenvl_debug.ui.editor import Panel, attention, editor
 from qwenvl_debug.ui.jobs import worker

@@ -3,7 +3,9 @@
 import pytest
 
 from qwenvl_debug.errors import QueryError
-from qwenvl_debug.ui.answers import Answers, chips, default_ref, query_of
+from qwenvl_debug.maps import Query
+from qwenvl_debug.ui.answers import Answers
+from qwenvl_debug.ui.asks import chips, default_ref, query_of, ref_of
 from tests.ui.hand_made import make_run
 
 PEARL = (("Pearl", None, 0.8), (" Tower", None, 0.5))
@@ -37,16 +39,34 @@ def test_words_of_the_question_have_no_probability():
         (0, "q", (5, 6)),
         (1, "q1", (6,)),
         (1, "t", (8, 9)),
+        (0, "t0-1", (8, 9)),
+        (1, "a0-1", (8, 9, 10)),
+        (1, "a1-1", (10,)),
+        (0, "q0-1", (5, 6)),
+        (0, "p", (7,)),
     ],
 )
 def test_a_ref_names_its_tokens(side, ref, tokens):
     assert query_of(answers(), side, ref)[1].tokens == tokens
 
 
-@pytest.mark.parametrize("ref", ["", "z", "a2", "a-1", "t0x", "q99999", "a1 OR 1"])
+@pytest.mark.parametrize("ref", ["", "z", "a2", "a-1", "t0x", "q99999", "a1 OR 1", "a0-2", "a1-0", "q-1", "p0", "a0-"])
 def test_a_ref_that_names_nothing_is_refused(ref):
     with pytest.raises(QueryError):
         query_of(answers(), 0, ref)
+
+
+def test_words_side_by_side_are_called_by_what_they_say_and_named_by_their_ref():
+    run, query = query_of(answers(), 1, "a0-1")
+    assert query.label == "塔。"
+    assert ref_of(run, "a", query) == "a0-1"
+    assert ref_of(run, "a", Query((10,), "。")) == "a1"
+    assert ref_of(run, "a", Query((9,), "half a character")) is None
+
+
+def test_words_that_do_not_stand_side_by_side_have_no_ref():
+    run = make_run((*PEARL, (" now", None, 0.4)), EVEN)
+    assert ref_of(run, "a", Query((8, 10), "Pearl now")) is None
 
 
 def test_without_an_expected_answer_each_side_asks_with_its_own():
