@@ -86,6 +86,11 @@ def seed_for(scope: Any, layers: int, heads: int, best_layer: int) -> dict[str, 
     return seeds[scope]
 
 
+def open_at(scope: Any, layer: int, head: int) -> None:
+    """Have Compare open this comparison at a layer and head (-1 is the mean) when it appears next."""
+    st.session_state.setdefault("seeds", {})[scope] = {"id": uuid4().hex[:12], "layer": layer, "head": head}
+
+
 def forget_link() -> None:
     """Another pair was chosen: what the first address asked for no longer counts."""
     st.session_state.pop("link", None)
