@@ -1,7 +1,14 @@
-"""Attention rows become maps over a picture: who asks (`query`), the maps (`stack`), what they say (`measures`)."""
+"""Attention rows become maps over a picture.
+
+Who asks (`query`), the maps (`stack`, `normalise`), what they are held against (`neutral`, `sinks`), and what they say
+(`measures`, `shares`).
+"""
 
 from qwenvl_debug.maps.measures import MEASURES, Measure, entropy, image_share, jensen_shannon
+from qwenvl_debug.maps.neutral import NEUTRAL_QUESTION, NEUTRAL_TOKENS, ask_neutral, neutral_case
+from qwenvl_debug.maps.normalise import NORMALISATIONS, Normalisation, NormalisationText
 from qwenvl_debug.maps.query import (
+    SAY,
     Query,
     answer_query,
     default_query,
@@ -9,25 +16,44 @@ from qwenvl_debug.maps.query import (
     question_query,
     rows_of,
     token_query,
+    weights_of,
 )
-from qwenvl_debug.maps.stack import MEAN, AttentionMap, MapStack, Normalisation, map_stack
+from qwenvl_debug.maps.shares import KINDS, RowShares, row_shares
+from qwenvl_debug.maps.sinks import Sinks, find_sinks
+from qwenvl_debug.maps.stack import MEAN, AttentionMap, MapStack, map_stack
+from qwenvl_debug.maps.words import span_query, word_query
 
 __all__ = [
+    "KINDS",
     "MEAN",
     "MEASURES",
+    "NEUTRAL_QUESTION",
+    "NEUTRAL_TOKENS",
+    "NORMALISATIONS",
+    "SAY",
     "AttentionMap",
     "MapStack",
     "Measure",
     "Normalisation",
+    "NormalisationText",
     "Query",
+    "RowShares",
+    "Sinks",
     "answer_query",
+    "ask_neutral",
     "default_query",
     "entropy",
+    "find_sinks",
     "image_share",
     "jensen_shannon",
     "last_prompt_query",
     "map_stack",
+    "neutral_case",
     "question_query",
+    "row_shares",
     "rows_of",
+    "span_query",
     "token_query",
+    "weights_of",
+    "word_query",
 ]

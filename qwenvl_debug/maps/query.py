@@ -1,7 +1,8 @@
 """Which tokens ask: the words whose attention a map shows.
 
 A word of the question asks with its own row. A word of the answer asks with the row that *chose* it, one position
-earlier, because its own row only chooses the word after it; `Run.row_of` knows. Several tokens have an equal say.
+earlier, because its own row only chooses the word after it; `Run.row_of` knows. Several tokens are averaged by one
+rule, `SAY`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from qwenvl_debug.errors import QueryError
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import Run
+
+
+SAY = "All chosen tokens have an equal say; the tokens that make up one character share one say."
+"""How several tokens are averaged, as it is told on screen."""
 
 
 @dataclass(frozen=True)
@@ -95,3 +102,20 @@ def rows_of(run: Run, query: Query) -> list[int]:
     if missing:
         raise QueryError(f"This run has tokens 0 to {len(run.tokens) - 1}: there is no token {missing[0]}.")
     return [run.row_of(token) for token in query.tokens]
+
+
+def weights_of(run: Run, query: Query) -> np.ndarray:
+    """How much each token of a query counts in its average: `SAY`.
+
+    A rare character can be three tokens where a whole word is one. Were each to count, it would have three says.
+
+    Returns:
+        float64 [tokens of the query], > 0, summing to 1.
+
+    Raises:
+        QueryError: as `rows_of`.
+    """
+    rows_of(run, query)
+    groups = [run.tokens[token].group for token in query.tokens]
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return 1.0 / (sizes[group] * len(sizes))

@@ -2,30 +2,43 @@
 
 A head's map is made in this order, and in no other:
 
-1. the rows of the query's tokens are averaged, each with an equal say (each row sums to 1 over the whole sequence);
+1. the rows of the query's tokens are averaged as `query.SAY` states (each row sums to 1 over the whole sequence);
 2. the picture's cells are cut out and laid on its grid: this is normalisation "row", a share of the whole row;
-3. for normalisation "picture" the map is divided by its own sum, so that it sums to 1 over the picture.
+3. for every other normalisation the map is divided by its own sum, so that it sums to 1 over the picture: "picture";
+4. that share is held against the neutral question's ("ratio", "added") or freed of sinks ("no_sinks"), and sums to 1
+   again; see `normalise`.
 
-The map of all heads together is the mean of their *normalised* maps: in "picture" every head has one vote, however
-little of it went to the picture; in "row" heads that hardly read the picture weigh little.
+The map of all heads together is the mean of their *normalised* maps: in "row" heads that hardly read the picture weigh
+little, in all others every head that has a map has one vote.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import measures
-from qwenvl_debug.maps.query import Query, default_query, rows_of
+from qwenvl_debug.maps.neutral import neutral_rows
+from qwenvl_debug.maps.normalise import (
+    NORMALISATIONS,
+    Normalisation,
+    against_neutral,
+    beyond_neutral,
+    check_normalisation,
+    share_of_picture,
+    without,
+)
+from qwenvl_debug.maps.query import Query, default_query
+from qwenvl_debug.maps.rows import averaged_rows
+from qwenvl_debug.maps.sinks import find_sinks
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import Grid, Run
 
-Normalisation = Literal["picture", "row"]
 MEAN = -1
 """The head number that stands for the mean of all heads."""
 
@@ -35,13 +48,13 @@ class AttentionMap:
     """Attention over one picture.
 
     Attributes:
-        values: float32 [rows, cols], >= 0; all NaN where the layer has no map, or where nothing lies on the picture
-            and normalisation is "picture".
+        values: float32 [rows, cols], >= 0; all NaN where the layer has no map, or where the normalisation leaves
+            nothing to show.
         picture: which picture of the case.
         layer: counted from 0.
         head: counted from 0, or -1 for the mean.
         query: the tokens that ask.
-        normalisation: "picture" (sums to 1 over the picture) or "row" (share of the whole row).
+        normalisation: one of `NORMALISATIONS`; in all but "row" the map sums to 1 over the picture.
     """
 
     values: np.ndarray
@@ -57,9 +70,11 @@ class MapStack:
     """The maps of every layer and head for one query over one picture.
 
     Attributes:
-        values: float32 [layers, heads, rows, cols]; NaN for layers that have no map.
-        image_share: float32 [layers, heads], share of the rows' attention on this picture, 0..1; NaN without a map.
-        entropy: float32 [layers, heads], 0..1; NaN without a map and where nothing lies on the picture.
+        values: float32 [layers, heads, rows, cols]; NaN for layers that have no map, and for heads of which the
+            normalisation leaves nothing.
+        image_share: float32 [layers, heads], share of the rows' attention on this picture, 0..1, whatever the
+            normalisation; NaN without a map.
+        entropy: float32 [layers, heads], of the maps in `values`, 0..1; NaN without a map.
         grid: the cells, and which sequence positions they are.
         query: the tokens that asked.
         normalisation: see the head of this module.
@@ -112,7 +127,12 @@ class MapStack:
 
 
 def map_stack(
-    run: Run, query: Query | None = None, picture: int = 0, normalisation: Normalisation = "picture"
+    run: Run,
+    query: Query | None = None,
+    picture: int = 0,
+    normalisation: Normalisation = "picture",
+    *,
+    neutral: Run | None = None,
 ) -> MapStack:
     """Compute the maps of every layer and head for one query over one picture.
 
@@ -120,33 +140,48 @@ def map_stack(
         run: a model's answer to a case, with its trace.
         query: the tokens that ask; by default the whole answer (see `default_query`).
         picture: which picture of the case, from 0.
-        normalisation: "picture" or "row", see the head of this module.
+        normalisation: one of `NORMALISATIONS`, see there.
+        neutral: the same pictures with the neutral question (`ask_neutral`); "ratio" and "added" need it, and
+            "no_sinks" finds its sinks more surely with it.
 
     Returns:
         Maps in float32. Layers without softmax attention stay NaN.
 
     Raises:
-        QueryError: the picture, the tokens or the normalisation do not exist.
+        QueryError: the picture, the tokens or the normalisation do not exist, or the neutral run is missing or is
+            about another picture.
         CaptureError: the run did not keep the rows of these tokens.
     """
-    if normalisation not in ("picture", "row"):
-        raise QueryError(f"Normalisation is “picture” or “row”, not “{normalisation}”.")
+    check_normalisation(normalisation)
+    if NORMALISATIONS[normalisation].needs_neutral and neutral is None:
+        raise QueryError(
+            f"“{NORMALISATIONS[normalisation].name}” needs the neutral question asked of the same picture first."
+        )
     if not 0 <= picture < len(run.grids):
         raise QueryError(f"This case has pictures 0 to {len(run.grids) - 1}: there is no picture {picture}.")
-    query = query or default_query(run)
-    rows = rows_of(run, query)
-    grid, trace = run.grids[picture], run.trace
-
-    values = np.full((trace.n_layers, trace.n_heads, grid.rows, grid.cols), np.nan, dtype=np.float32)
-    share = np.full((trace.n_layers, trace.n_heads), np.nan, dtype=np.float32)
-    for layer in trace.layers:
-        weights = trace.weights(layer, rows=rows).mean(axis=1, dtype=np.float64)  # [heads, tokens]
-        share[layer] = measures.image_share(weights, grid.positions)
-        values[layer] = weights[:, grid.positions].reshape(-1, grid.rows, grid.cols)
-    entropy = measures.entropy(values.reshape(*values.shape[:2], -1)).astype(np.float32)
-    if normalisation == "picture":
-        values /= np.where(share > 0, share, np.nan)[:, :, None, None]
-    return MapStack(values, share, entropy, grid, query, normalisation)
+    query, grid = query or default_query(run), run.grids[picture]
+    rows = averaged_rows(run, query)
+    weights = rows[:, :, grid.positions]
+    match normalisation:
+        case "row":
+            values = weights
+        case "picture":
+            values = share_of_picture(weights)
+        case "no_sinks":
+            sinks = find_sinks(run, picture, neutral=neutral).cells
+            values = without(share_of_picture(weights), sinks.reshape(len(sinks), -1))
+        case "ratio" | "added":
+            held_against = share_of_picture(neutral_rows(run, neutral, picture))
+            change = against_neutral if normalisation == "ratio" else beyond_neutral
+            values = change(share_of_picture(weights), held_against)
+    return MapStack(
+        values.reshape(*values.shape[:2], grid.rows, grid.cols),
+        measures.image_share(rows, grid.positions).astype(np.float32),
+        measures.entropy(values).astype(np.float32),
+        grid,
+        query,
+        normalisation,
+    )
 
 
 def _mean_over_heads(values: np.ndarray) -> np.ndarray:
