@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +14,8 @@ from qwenvl_debug.store import files
 from qwenvl_debug.store.engine import Store
 from qwenvl_debug.store.room import claim, is_there, key_of, make_room
 from qwenvl_debug.store.tables import CasePictureRow, CaseRow, FileRow, PictureRow, now
+
+_START = re.compile(r"[0-9a-f]{16,64}")
 
 
 def save_case(store: Store, case: Case) -> int:
@@ -58,6 +61,30 @@ def load_picture(store: Store, sha256: str, name: str = "picture") -> Picture:
     if file is None:
         raise StoreError("There is no such picture in the store.")
     return _read(store, sha256, name, file)
+
+
+def find_picture(store: Store, start: str) -> Picture | None:
+    """The picture whose hash begins so, called as in the last case that shows it; None where there is none.
+
+    Args:
+        store: where to look.
+        start: at least 16 hexadecimal digits.
+
+    Raises:
+        StoreError: its file is missing or was changed.
+    """
+    if not _START.fullmatch(start):
+        return None
+    with store.reading() as session:
+        found = session.execute(
+            select(PictureRow.sha256, PictureRow.file).where(PictureRow.sha256.startswith(start)).limit(1)
+        ).first()
+        if found is None:
+            return None
+        shown = select(CaseRow.pictures).join(CasePictureRow, CasePictureRow.case_id == CaseRow.id)
+        last = session.scalar(shown.where(CasePictureRow.picture == found.sha256).order_by(CaseRow.id.desc()).limit(1))
+    name = next((one["name"] for one in last or () if one["sha256"] == found.sha256), "picture")
+    return _read(store, found.sha256, name, found.file)
 
 
 def write_pictures(store: Store, pictures: tuple[Picture, ...]) -> dict[str, tuple[str, bytes]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from sqlalchemy import select
@@ -21,7 +22,7 @@ from qwenvl_debug.store import files
 from qwenvl_debug.store.cases import enter_picture, write_pictures
 from qwenvl_debug.store.engine import Store
 from qwenvl_debug.store.room import claim, make_room, release, sweep
-from qwenvl_debug.store.tables import RegionRow, now
+from qwenvl_debug.store.tables import DrawingRow, RegionRow, now
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class StoredRegion:
         picture: hash of the picture it is drawn on.
         region: the region.
         colour: how it is drawn on screen, such as "#e69f00", or None.
+        key: its name among the regions of its picture, the same through all changes.
+        change: the name of its last change.
     """
 
     id: int
@@ -41,6 +44,8 @@ class StoredRegion:
     picture: str
     region: Region
     colour: str | None = None
+    key: str = ""
+    change: str = ""
 
 
 def add_region(store: Store, picture: Picture, region: Region, colour: str | None = None) -> StoredRegion:
@@ -54,14 +59,17 @@ def add_region(store: Store, picture: Picture, region: Region, colour: str | Non
     with store.writing() as session:
         row = RegionRow(
             picture=enter_picture(store, session, picture, written),
+            key=new_name(),
+            change=new_name(),
             record=record,
             masks=masks and claim(store, session, *masks),
             colour=colour,
             created=now(),
         )
         session.add(row)
+        count_change(session, row.picture)
         session.flush()
-        added = StoredRegion(row.id, row.version, row.picture, region, colour)
+        added = stored(row, region)
     make_room(store)
     return added
 
@@ -82,10 +90,11 @@ def change_region(store: Store, seen: StoredRegion, region: Region, colour: str 
     with store.writing() as session:
         row = _row(session, seen)
         old = row.masks
-        row.record, row.colour = record, colour
+        row.record, row.colour, row.change = record, colour, new_name()
         row.masks = masks and claim(store, session, *masks)
+        count_change(session, row.picture)
         struck = release(session, [old])
-        changed = StoredRegion(row.id, row.version, row.picture, region, colour)
+        changed = stored(row, region)
     sweep(store, struck)
     return changed
 
@@ -99,6 +108,7 @@ def delete_region(store: Store, seen: StoredRegion) -> None:
     with store.writing() as session:
         row = _row(session, seen)
         old = row.masks
+        count_change(session, row.picture)
         session.delete(row)
         struck = release(session, [old])
     sweep(store, struck)
@@ -113,9 +123,27 @@ def regions_of(store: Store, picture: Picture | str) -> tuple[StoredRegion, ...]
     sha256 = picture if isinstance(picture, str) else picture.sha256
     with store.reading() as session:
         rows = session.scalars(select(RegionRow).where(RegionRow.picture == sha256).order_by(RegionRow.id)).all()
-    return tuple(
-        StoredRegion(row.id, row.version, row.picture, join(store, row.record, row.masks), row.colour) for row in rows
-    )
+    return tuple(stored(row, join(store, row.record, row.masks)) for row in rows)
+
+
+def new_name() -> str:
+    """A name for a region or a change that nobody else gives."""
+    return uuid4().hex[:16]
+
+
+def stored(row: RegionRow, region: Region) -> StoredRegion:
+    """A row as what it is to others."""
+    return StoredRegion(row.id, row.version, row.picture, region, row.colour, row.key, row.change)
+
+
+def count_change(session: Session, picture: str) -> int:
+    """Note that a picture's drawing changes; call it within `Store.writing`. Returns how many changes there were."""
+    row = session.get(DrawingRow, picture)
+    if row is None:
+        row = DrawingRow(picture=picture, changes=0)
+        session.add(row)
+    row.changes += 1
+    return row.changes
 
 
 def split(store: Store, region: Region) -> tuple[dict[str, Any], tuple[str, bytes] | None]:

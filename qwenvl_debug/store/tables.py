@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, ForeignKey, MetaData, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that makes the tables as they stand here."""
 
 
@@ -114,11 +114,25 @@ class RunRow(Base):
     created: Mapped[str] = mapped_column(Text)
 
 
+class DrawingRow(Base):
+    """A picture that somebody has drawn on, whatever is left of it; `changes` grows with every change."""
+
+    __tablename__ = "drawings"
+    picture: Mapped[str] = mapped_column(ForeignKey("pictures.sha256"), primary_key=True)
+    changes: Mapped[int] = mapped_column()
+
+
 class RegionRow(Base):
-    """A region drawn on a picture; its masks, if any, lie in a file. `version` counts the changes."""
+    """A region drawn on a picture; its masks, if any, lie in a file. `version` counts the changes.
+
+    `key` names the region among those of its picture, `change` its last change; see `drawing_rows`.
+    """
 
     __tablename__ = "regions"
+    __table_args__ = (UniqueConstraint("picture", "key"),)
     id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(Text)
+    change: Mapped[str] = mapped_column(Text)
     picture: Mapped[str] = mapped_column(ForeignKey("pictures.sha256"), index=True)
     record: Mapped[dict[str, Any]]
     masks: Mapped[str | None] = mapped_column(ForeignKey("files.name"), index=True)
