@@ -1,5 +1,7 @@
 """Where the model should have looked: shapes, masks, coverage of cells, and how a map lies on them."""
 
+from qwenvl_debug.regions.baselines import Baselines, baselines
+from qwenvl_debug.regions.bring_in import bring_in
 from qwenvl_debug.regions.coco import from_coco, to_coco
 from qwenvl_debug.regions.files import Imported
 from qwenvl_debug.regions.fit import fit
@@ -10,9 +12,7 @@ from qwenvl_debug.regions.measures import REGION_MEASURES
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.regions.run_scores import RegionScores, score_run
 from qwenvl_debug.regions.score import (
-    Baselines,
     Score,
-    baselines,
     covers_of,
     score,
     score_maps,
@@ -36,6 +36,7 @@ __all__ = [
     "RegionScores",
     "Score",
     "baselines",
+    "bring_in",
     "coverage",
     "covers_of",
     "fit",

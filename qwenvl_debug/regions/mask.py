@@ -50,11 +50,11 @@ def coverage(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """
     rows, cols = grid
     height, width = mask.shape
-    return (_shares(rows, height) @ mask.astype(np.float64) @ _shares(cols, width).T).astype(np.float32)
+    return (cell_shares(rows, height) @ mask.astype(np.float64) @ cell_shares(cols, width).T).astype(np.float32)
 
 
-def _shares(cells: int, pixels: int) -> np.ndarray:
-    """float64 [cells, pixels]: the share of each cell's length that a pixel makes up; rows sum to 1."""
+def cell_shares(cells: int, pixels: int) -> np.ndarray:
+    """float64 [cells, pixels]: the share of each cell's length that a pixel makes up, along one side; rows sum to 1."""
     edges = np.arange(cells + 1) * pixels / cells
     pixel = np.arange(pixels)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)

@@ -1,7 +1,7 @@
 """Did the model look where it should have? Scores of regions for every layer and head at once, beside chance.
 
 One matrix product gives the mass of all maps on all regions; the measures that need the cells in order sort each map
-once a measure. `baselines` says what other places of the same picture would score.
+once a measure. What a score may be held against stands in `baselines`.
 """
 
 from __future__ import annotations
@@ -51,24 +51,6 @@ class Score:
     iou_best: float
     nss: float
     why: str | None = None
-
-
-@dataclass(frozen=True)
-class Baselines:
-    """What a score may be held against.
-
-    Attributes:
-        uniform: mass of an even map, which is chance.
-        centre: mass of a map that only prefers the middle of the picture.
-        elsewhere: float64 [places], mass of the same map on the region moved to other places of the picture; empty
-            when the region is too large to be moved.
-        percentile: share of those places that score less than the region, 0..1; NaN without places.
-    """
-
-    uniform: float
-    centre: float
-    elsewhere: np.ndarray
-    percentile: float
 
 
 def score_maps(
@@ -223,50 +205,3 @@ def score_table(run: Run, regions: Sequence[Region], query: Query | None = None,
     table.insert(1, "expect", [regions[n].expect for n in table["region"]])
     table["region"] = [regions[n].name for n in table["region"]]
     return table[[field.name for field in fields(Score) if field.name != "why"]]
-
-
-def baselines(values: np.ndarray, mask: np.ndarray, places: int = 100, seed: int = 0) -> Baselines:
-    """What else the mass of a map on a region may be held against.
-
-    Args:
-        values: float [rows, cols], a map.
-        mask: bool [height, width], the region's pixels.
-        places: how many other places the region is moved to, drawn at random where it fits whole.
-        seed: fixes the places.
-    """
-    rows, cols = values.shape
-    flat = values.reshape(1, -1)
-
-    def mass_of(cover: np.ndarray) -> np.ndarray:
-        return score_maps(flat, cover.reshape(-1, rows * cols), ["mass"])["mass"][:, 0]
-
-    own = coverage(mask, (rows, cols))
-    y, x = np.mgrid[0:rows, 0:cols]
-    centre = np.exp(-0.5 * (((y + 0.5) / rows - 0.5) ** 2 + ((x + 0.5) / cols - 0.5) ** 2) / 0.25**2)
-    centre_mass = float(score_maps(centre.reshape(1, -1), own.reshape(1, -1), ["mass"])["mass"][0, 0])
-    elsewhere = np.empty(0)
-    moved = _moved(mask, places, seed)
-    if moved:
-        elsewhere = mass_of(np.stack([coverage(one, (rows, cols)) for one in moved]))
-    mine = float(mass_of(own)[0])
-    below = float(((elsewhere < mine) + 0.5 * (elsewhere == mine)).mean()) if len(elsewhere) else np.nan
-    return Baselines(float(own.mean()), centre_mass, elsewhere, below if np.isfinite(mine) else np.nan)
-
-
-def _moved(mask: np.ndarray, places: int, seed: int) -> list[np.ndarray]:
-    ys, xs = np.nonzero(mask)
-    if not len(xs):
-        return []
-    height, width = mask.shape
-    top, left = ys.min(), xs.min()
-    piece = mask[top : ys.max() + 1, left : xs.max() + 1]
-    free_y, free_x = height - piece.shape[0], width - piece.shape[1]
-    if not free_y and not free_x:
-        return []
-    rng = np.random.default_rng(seed)
-    moved = []
-    for y, x in zip(rng.integers(0, free_y + 1, places), rng.integers(0, free_x + 1, places), strict=True):
-        other = np.zeros_like(mask)
-        other[y : y + piece.shape[0], x : x + piece.shape[1]] = piece
-        moved.append(other)
-    return moved

@@ -67,20 +67,21 @@ def editor(panels: tuple[Panel, ...], *, key: str, on_drawn: Callable[[], None] 
     _EDITOR(data={"panels": sent}, key=key, on_drawings_change=partial(_keep, key, on_drawn))
 
 
-def attention(pictures: Sequence[Picture], maps: Sequence[np.ndarray], *, key: str) -> None:
+def attention(pictures: Sequence[Picture], maps: Sequence[np.ndarray], *, key: str, lit: int = 0) -> None:
     """Give the editor the maps that can be laid over its pictures, on one colour scale.
 
     Args:
         pictures: those of the editor, in its order.
         maps: for each, float32 [rows, cols], >= 0; NaN where there is no map.
         key: the component's key.
+        lit: a higher number than before lays them over the pictures, even where someone had switched that off.
     """
     top = max((float(np.nanmax(one, initial=0.0)) for one in maps), default=0.0)
     sides = [
         {"sha": picture.sha256, "cells": _cells(one, top) if top > 0 and np.isfinite(one).all() else None}
         for picture, one in zip(pictures, maps, strict=True)
     ]
-    _ATTENTION(data={"sides": sides}, key=key, height=1)
+    _ATTENTION(data={"sides": sides, "lit": lit}, key=key, height=1)
 
 
 def _cells(values: np.ndarray, top: float) -> str:

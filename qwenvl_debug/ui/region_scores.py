@@ -1,18 +1,20 @@
 """How do both sides' maps lie on the regions drawn on them? Mass of every layer and head, and every measure.
 
-A region of the correct picture and one of the failing picture belong together when they have the same name.
+A region of the correct picture and one of the failing picture belong together when they have the same name. Of two
+regions of one name on one picture the second is told apart by a number: "cat" and "cat 2".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from qwenvl_debug.regions import REGION_MEASURES, Region, Score, score_maps, score_stack
+from qwenvl_debug.regions.files import numbered
 from qwenvl_debug.regions.score import covers_of, why_undefined
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 SIDES = ("correct", "failing")
 MEAN = -1
+Shown = Literal["mass", "lift"]
+"""What charts show: the share inside the region, or how many times chance that is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +35,23 @@ class Side:
         stack: the maps.
         covers: by name, float32 [rows * cols], 0..1.
         mass: by name, float64 [layers, heads + 1], the mean of the heads last; NaN where undefined.
+        size: width, height of the picture in pixels.
     """
 
     regions: dict[str, Region]
     stack: MapStack
     covers: dict[str, np.ndarray]
     mass: dict[str, np.ndarray]
+    size: tuple[int, int]
 
-    def chance(self, name: str) -> float:
-        """What an even map scores as mass: the region's share of the picture."""
-        return float(self.covers[name].mean(dtype=np.float64))
+    def chance(self, name: str, shown: Shown = "mass") -> float:
+        """What an even map scores: the region's share of the picture as mass, 1 as lift; NaN for an empty region."""
+        share = float(self.covers[name].mean(dtype=np.float64)) or np.nan
+        return share if shown == "mass" else share / share
+
+    def values(self, name: str, shown: Shown = "mass") -> np.ndarray:
+        """Mass or lift of every map, float64 [layers, heads + 1], the mean of the heads last; NaN where undefined."""
+        return self.mass[name] if shown == "mass" else self.mass[name] / self.chance(name)
 
     def score(self, name: str, layer: int, head: int = MEAN) -> Score:
         """All measures of one map on one region; head -1 is the mean."""
@@ -65,22 +76,41 @@ class RegionScores:
         """The sides that have this region: 0 the correct one, 1 the failing one."""
         return tuple(number for number, side in enumerate(self.sides) if name in side.regions)
 
-    def difference(self, name: str) -> np.ndarray | None:
-        """float64 [layers, heads + 1], mass of the correct run less that of the failing one; None on one side only."""
+    def difference(self, name: str, shown: Shown = "mass") -> np.ndarray | None:
+        """float64 [layers, heads + 1], the correct run's mass or lift less the failing one's; None on one side only."""
         if len(self.drawn_on(name)) < 2:
             return None
-        left, right = (side.mass[name] for side in self.sides)
+        left, right = (side.values(name, shown) for side in self.sides)
         return left - right if left.shape == right.shape else None
 
-    def head_table(self, name: str) -> pd.DataFrame:
-        """One row per layer and head, the largest difference first (or the largest mass, of a region on one side)."""
-        layers, heads = self.sides[0].mass[name].shape if 0 in self.drawn_on(name) else self.sides[1].mass[name].shape
+    def most_telling(self) -> str:
+        """Of the regions on which something is expected (else of all), the one where the mean maps differ most.
+
+        Regions of both sides come before those of one; where nothing tells them apart, the last one drawn.
+        """
+        expected = [
+            name
+            for name in self.names
+            if any(self.sides[number].regions[name].expect != "measure" for number in self.drawn_on(name))
+        ]
+
+        def tells(name: str) -> float:
+            difference = self.difference(name)
+            apart = np.abs(difference[:, MEAN]) if difference is not None else np.empty(0)
+            return float(np.nanmax(apart)) if np.isfinite(apart).any() else -1.0
+
+        return max(reversed(expected or self.names), key=tells)
+
+    def head_table(self, name: str, shown: Shown = "mass") -> pd.DataFrame:
+        """One row per layer and head, the largest difference first (or the largest value, of a region on one side)."""
+        drawn = self.drawn_on(name)
+        layers, heads = self.sides[drawn[0]].mass[name].shape
         table = pd.DataFrame(
             {"layer": np.repeat(np.arange(layers), heads - 1), "head": np.tile(np.arange(heads - 1), layers)}
         )
-        for number in self.drawn_on(name):
-            table[SIDES[number]] = self.sides[number].mass[name][:, :-1].ravel()
-        difference = self.difference(name)
+        for number in drawn:
+            table[SIDES[number]] = self.sides[number].values(name, shown)[:, :-1].ravel()
+        difference = self.difference(name, shown)
         if difference is not None:
             table["difference"] = difference[:, :-1].ravel()
         rank = table[table.columns[-1]].abs()
@@ -88,13 +118,14 @@ class RegionScores:
             drop=True
         )
 
-    def layer_table(self, name: str) -> pd.DataFrame:
-        """The mean of the heads over the layers: layer, side, mass, chance."""
+    def layer_table(self, name: str, shown: Shown = "mass") -> pd.DataFrame:
+        """The mean of the heads over the layers: layer, side, value, chance."""
         parts = []
         for number in self.drawn_on(name):
             side = self.sides[number]
-            mass = side.mass[name][:, MEAN]
-            row = {"layer": np.arange(len(mass)), "side": SIDES[number], "mass": mass, "chance": side.chance(name)}
+            value = side.values(name, shown)[:, MEAN]
+            chance = side.chance(name, shown)
+            row = {"layer": np.arange(len(value)), "side": SIDES[number], "value": value, "chance": chance}
             parts.append(pd.DataFrame(row))
         return pd.concat(parts, ignore_index=True)
 
@@ -140,10 +171,11 @@ def score_sides(
 
 
 def _side(stack: MapStack, regions: Sequence[Region], size: tuple[int, int]) -> Side:
-    named = {region.name: region for region in regions}
-    if not named:
-        return Side({}, stack, {}, {})
-    kept = list(named.values())
+    if not regions:
+        return Side({}, stack, {}, {}, size)
+    names = numbered([region.name for region in regions])
+    kept = [replace(region, name=name) for name, region in zip(names, regions, strict=True)]
+    named = {region.name: region for region in kept}
     covers = covers_of(kept, size, (stack.grid.rows, stack.grid.cols))
     mass = score_stack(stack, kept, size, ["mass"])["mass"]
-    return Side(named, stack, dict(zip(named, covers, strict=True)), dict(zip(named, mass, strict=True)))
+    return Side(named, stack, dict(zip(named, covers, strict=True)), dict(zip(named, mass, strict=True)), size)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from html import escape
+from typing import TYPE_CHECKING
 
-from qwenvl_debug.regions import REGION_MEASURES, Score
+from qwenvl_debug.regions import REGION_MEASURES, Score, why_undefined
+from qwenvl_debug.regions.baselines import Baselines, held_against
 from qwenvl_debug.report.text import percent
 from qwenvl_debug.ui.region_scores import SIDES, RegionScores
 
+if TYPE_CHECKING:
+    import numpy as np
+
 EXPECT = {"look": "look here", "avoid": "not here", "measure": "just measure"}
 SHOWN = tuple(name for name in REGION_MEASURES if name != "chance")  # chance stands beside mass
+BESIDE = {
+    "picture’s middle": "Mass that a map scores which knows nothing but that the middle of a picture matters more.",
+    "other places": "The same map on the same shape moved to 100 other places of the picture, drawn at random but "
+    "always the same ones: how many of them get less mass.",
+}
 STYLE = """<style>
 .score-card { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: 0.5rem;
   padding: 0.625rem 0.875rem; font-size: 0.875rem; }
@@ -31,8 +41,22 @@ STYLE = """<style>
 </style>"""
 
 
-def card(scores: RegionScores, name: str, layer: int, head: int) -> str:
-    """The HTML of one region's card; names are escaped."""
+def card(
+    scores: RegionScores,
+    name: str,
+    layer: int,
+    head: int,
+    places: tuple[np.ndarray | None, np.ndarray | None] | None = None,
+) -> str:
+    """The HTML of one region's card; names are escaped.
+
+    Args:
+        scores: both sides'.
+        name: the region.
+        layer, head: whose map; head -1 is the mean.
+        places: each side's coverage of the region moved to other places of its picture (`covers_elsewhere`), to say
+            how many of them score less; None leaves that out.
+    """
     found = {number: scores.sides[number].score(name, layer, head) for number in scores.drawn_on(name)}
     expect = " / ".join(dict.fromkeys(EXPECT[score.expect] for score in found.values()))
     head_row = "".join(f'<th class="{side}">{side}</th>' for side in SIDES)
@@ -45,11 +69,57 @@ def card(scores: RegionScores, name: str, layer: int, head: int) -> str:
         + "</tr>"
         for measure in SHOWN
     )
+    if places is not None:
+        rows += _beside(scores, name, layer, head, places)
     return (
         f'{STYLE}<div class="score-card" data-region="{escape(name)}"><h4>{escape(name)}'
         f'<span class="expect">{expect}</span></h4>'
         f"<table><thead><tr><th></th>{head_row}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _beside(scores: RegionScores, name: str, layer: int, head: int, places: tuple[np.ndarray | None, ...]) -> str:
+    """Rows of what the mass may be held against: the picture's middle, and the same shape in other places."""
+    cells: dict[str, list[str]] = {label: [] for label in BESIDE}
+    for number in (0, 1):
+        side = scores.sides[number]
+        if name not in side.regions:
+            for row in cells.values():
+                row.append(_none(f"Not drawn on the {SIDES[number]} picture.", "not drawn"))
+            continue
+        values = side.stack.map(layer, head).values
+        found = held_against(values, side.covers[name], places[number])
+        cells["picture’s middle"].append(
+            _none("The region is empty, or lies outside the picture.")
+            if math.isnan(found.centre)
+            else f'<span class="value">{percent(found.centre)}</span>'
+        )
+        cells["other places"].append(
+            _rank(found, len(places[number]), why_undefined(values.ravel(), side.covers[name]))
+        )
+    return "".join(
+        f'<tr class="beside"><th title="{escape(BESIDE[label])}">{label}</th>'
+        + "".join(
+            f'<td data-side="{side}" data-beside="{label}">{one}</td>' for side, one in zip(SIDES, row, strict=True)
+        )
+        + "</tr>"
+        for label, row in cells.items()
+    )
+
+
+def _rank(found: Baselines, mass: float, why: str | None) -> str:
+    """In words, how many other places of the picture score less."""
+    places = len(found.elsewhere)
+    if not places and found.uniform > 0:
+        return _none("The region reaches from edge to edge, so there is no other place for it in the picture.")
+    if math.isnan(found.percentile):
+        return _none(why or "There is no map here.")
+    fewer = int((found.elsewhere < mass - 1e-6).sum())  # places that tie are not less
+    return f'<span class="value">more than {fewer or "none"} of {places}</span>'
+
+
+def _none(why: str, text: str = "–") -> str:
+    return f'<span class="none" title="{escape(why)}">{text}</span>'
 
 
 def _explain(measure: str) -> str:
@@ -59,11 +129,10 @@ def _explain(measure: str) -> str:
 
 def _cell(score: Score | None, measure: str, number: int) -> str:
     if score is None:
-        return f'<span class="none" title="Not drawn on the {SIDES[number]} picture.">not drawn</span>'
+        return _none(f"Not drawn on the {SIDES[number]} picture.", "not drawn")
     value = getattr(score, measure)
     if math.isnan(value):
-        why = score.why or "This map is even, so there is nothing to compare."
-        return f'<span class="none" title="{escape(why)}">–</span>'
+        return _none(score.why or "This map is even, so there is nothing to compare.")
     if measure == "mass":
         bar = (
             f'<div class="amount"><i class="{SIDES[number]}" style="width:{min(1, value):.2%};'

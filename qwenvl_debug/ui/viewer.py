@@ -14,7 +14,7 @@ import streamlit as st
 _FOLDER = files("qwenvl_debug.ui") / "viewer"
 SCOPE = ("pair", "model", "correct", "failing", "ask", "ask2", "expect", "expect2")
 """Names in the address that tell one comparison from another."""
-VIEW = ("layer", "head", "left", "right", "shows")
+VIEW = ("layer", "head", "left", "right", "shows", "region", "asks", "measure")
 """Names in the address that say what is shown of a comparison."""
 
 

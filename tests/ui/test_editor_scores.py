@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qwenvl_debug.maps import map_stack
-from qwenvl_debug.regions import Ellipse, Rectangle, Region
+from qwenvl_debug.maps import MapStack, Query, map_stack
+from qwenvl_debug.regions import Ellipse, Rectangle, Region, region_mask
+from qwenvl_debug.regions.baselines import covers_elsewhere
 from qwenvl_debug.ui import region_charts
 from qwenvl_debug.ui.region_reading import region_reading, stretch
-from qwenvl_debug.ui.region_scores import score_sides
+from qwenvl_debug.ui.region_scores import SIDES, score_sides
 from qwenvl_debug.ui.score_cards import card
 from qwenvl_debug.ui.truth import truth
 from tests.ui.hand_made import make_run
@@ -19,6 +20,11 @@ SIZE = (100, 80)
 WORD = (("Pearl", None, 0.8),)
 FIRST_CELL = Region("spheres", (Rectangle(0, 0, 50, 40),))
 STACKS = map_stack(make_run(WORD, [0.6, 0, 0, 0])), map_stack(make_run(WORD, [0.1, 0, 0, 0.1]))
+
+
+def hand_grid(rows, cols):
+    grid = SimpleNamespace(rows=rows, cols=cols, positions=np.arange(rows * cols), picture=0)
+    return grid, Query((0,), "known"), "picture"
 
 
 def scored(left=(FIRST_CELL,), right=(FIRST_CELL,), stacks=STACKS):
@@ -50,7 +56,8 @@ def test_a_region_on_one_picture_is_not_compared():
     assert scores.difference("spheres") is None
     assert "on the correct picture only" in region_reading(scores, "spheres")
     assert list(scores.head_table("spheres").columns) == ["layer", "head", "correct"]
-    region_charts.head_chart(scores, "spheres").to_dict()
+    assert region_charts.head_maps(scores, "spheres") == ("correct",)
+    region_charts.head_chart(scores, "spheres", "correct", "mass", (0, -1)).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -103,12 +110,64 @@ def test_a_card_writes_names_letter_for_letter():
     assert "&lt;img" in html
 
 
-def test_both_charts_are_drawn_and_described():
+def test_lift_is_mass_over_chance_and_its_chance_is_one():
     scores = scored()
-    region_charts.mass_chart(scores, "spheres").to_dict()
-    region_charts.head_chart(scores, "spheres").to_dict()
-    assert "correct highest at layer 0: 100%, chance 25%" in region_charts.describe(scores, "spheres", "layers")
-    assert "difference at layer 0, head 0: +50.0%" in region_charts.describe(scores, "spheres", "heads")
+    np.testing.assert_allclose(scores.sides[0].values("spheres", "lift")[0], 4)
+    np.testing.assert_allclose(scores.difference("spheres", "lift")[0], 2)
+    assert set(scores.layer_table("spheres", "lift")["chance"]) == {1.0}
+    nowhere = Region("far away", (Rectangle(500, 500, 10, 10),))
+    assert np.isnan(scored(left=(nowhere,)).sides[0].values("far away", "lift")).all()
+
+
+def test_charts_are_drawn_and_described_in_mass_and_in_lift():
+    scores = scored()
+    assert region_charts.head_maps(scores, "spheres") == ("correct", "failing", "difference")
+    for shown in ("mass", "lift"):
+        region_charts.layer_chart(scores, "spheres", shown, 2).to_dict()
+        for which in region_charts.head_maps(scores, "spheres"):
+            region_charts.head_chart(scores, "spheres", which, shown, (0, -1)).to_dict()
+    said = region_charts.describe(scores, "spheres", "layers")
+    assert "correct highest at layer 0: 100.0%, chance 25.0%" in said
+    assert "layer 0, head 0: +50.0%" in region_charts.describe(scores, "spheres", "difference")
+    assert "layer 0, head 0: 4.00" in region_charts.describe(scores, "spheres", "correct", "lift")
+
+
+def test_both_sides_have_one_colour_scale():
+    scores = scored()
+    charts = [region_charts.head_chart(scores, "spheres", side, "mass", (0, 0)).to_dict() for side in SIDES]
+    domains = [chart["layer"][0]["encoding"]["color"]["scale"]["domain"] for chart in charts]
+    assert domains == [[0, pytest.approx(1)]] * 2
+
+
+def test_of_two_regions_of_one_name_neither_is_lost():
+    last_cell = Region("spheres", (Rectangle(50, 40, 50, 40),))
+    scores = scored(left=(FIRST_CELL, last_cell))
+    assert scores.names == ("spheres", "spheres 2")
+    np.testing.assert_allclose([scores.sides[0].mass[name][0, -1] for name in scores.names], [1, 0], atol=1e-6)
+
+
+def test_the_most_telling_region_differs_most_among_those_with_an_expectation():
+    other = Region("corner", (Rectangle(50, 40, 50, 40),))
+    measured = Region("spheres", FIRST_CELL.shapes, "measure")
+    even = Region("all", (Rectangle(0, 0, 100, 80),))
+    assert scored(left=(measured, even, other), right=(measured, even, other)).most_telling() == "corner"
+
+
+def test_a_card_says_how_many_other_places_score_less_or_why_none_do():
+    rows, cols = 12, 16
+    values = np.full((1, 1, rows, cols), 1e-4, np.float32)
+    values[0, 0, 6:8, 8:10] = 1
+    stack = MapStack(values / values.sum(), *[np.ones((1, 1), np.float32)] * 2, *hand_grid(rows, cols))
+    spot = Region("spot", (Rectangle(320, 240, 80, 80),))
+    whole = Region("whole", (Rectangle(0, 0, 640, 480),))
+    scores = score_sides((stack, stack), ((spot, whole), (spot,)), ((640, 480), (640, 480)))
+    masks = [region_mask(region, (640, 480)) for region in (spot, whole)]
+    spots, wholes = (covers_elsewhere(mask, (rows, cols)) for mask in masks)
+    less = int((spots @ values.ravel() < 3.999).sum())
+    said = card(scores, "spot", 0, 0, (spots, spots))
+    assert f"more than {less} of 100" in said
+    assert less > 90
+    assert "from edge to edge" in card(scores, "whole", 0, 0, (wholes, None))
 
 
 def test_gallery_masks_become_regions_and_what_was_asked_about_is_to_be_looked_at(tmp_path):

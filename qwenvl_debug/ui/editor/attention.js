@@ -2,7 +2,7 @@
 // never the pictures again. It leaves them where the editor looks for them, and tells it.
 
 export default function (component) {
-  window.qwenvlDebugAttention = component.data.sides
+  window.qwenvlDebugAttention = component.data
   window.dispatchEvent(new CustomEvent("qwenvl-debug-attention"))
   return () => {
     window.qwenvlDebugAttention = null

@@ -49,7 +49,9 @@ function now(editor) {
 
 /** The cells of the map chosen on the page, over the pictures when that is switched on (see `attention.js`). */
 function drawAttention(editor) {
-  const sides = window.qwenvlDebugAttention ?? []
+  const { sides, lit } = window.qwenvlDebugAttention ?? { sides: [], lit: editor.asked }
+  if (editor.asked !== undefined && lit > editor.asked) editor.lit = true // a map was clicked: show it
+  editor.asked = lit
   editor.panels.forEach((panel, index) => {
     const cells = editor.lit && sides[index]?.sha === panel.sha ? sides[index].cells : null
     const image = panel.root.querySelector(".attention")

@@ -1,0 +1,104 @@
+"""Is a region's mass worth anything? What it may be held against: chance, the picture's middle, and 100 other places.
+
+A region may score well because it is large, because it lies in the middle, where models like to look, or because of
+what is in it. `baselines` tells these apart: the mass of an even map, that of a map which knows only the middle, and
+the mass of the same map on the same shape moved elsewhere in the same picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qwenvl_debug.regions.mask import cell_shares, coverage
+from qwenvl_debug.regions.score import score_maps
+
+PLACES = 100
+SPREAD = 0.25  # of the picture's sides: standard deviation of the map that only prefers the middle
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a score may be held against.
+
+    Attributes:
+        uniform: mass of an even map, which is chance.
+        centre: mass of a map that only prefers the middle of the picture; NaN for an empty region.
+        elsewhere: float64 [places], mass of the same map on the region moved to other places of the picture; empty
+            when the region is empty or too large to be moved.
+        percentile: share of those places that score less than the region, those that tie counted half; 0..1, NaN
+            without places or without a map.
+    """
+
+    uniform: float
+    centre: float
+    elsewhere: np.ndarray
+    percentile: float
+
+
+def baselines(values: np.ndarray, mask: np.ndarray, places: int = PLACES, seed: int = 0) -> Baselines:
+    """What else the mass of a map on a region may be held against.
+
+    Args:
+        values: float [rows, cols], a map.
+        mask: bool [height, width], the region's pixels.
+        places: how many other places the region is moved to, drawn at random where it fits whole.
+        seed: fixes the places.
+    """
+    grid = values.shape
+    return held_against(values, coverage(mask, grid), covers_elsewhere(mask, grid, places, seed))
+
+
+def held_against(values: np.ndarray, cover: np.ndarray, elsewhere: np.ndarray) -> Baselines:
+    """As `baselines`, from what is the same for every layer and head.
+
+    Args:
+        values: float [rows, cols], a map.
+        cover: float32 [rows, cols], the region's share of each cell.
+        elsewhere: float32 [places, rows * cols], from `covers_elsewhere`.
+    """
+    rows, cols = values.shape
+    own = cover.reshape(1, -1)
+    y, x = np.mgrid[0:rows, 0:cols]
+    centre = np.exp(-0.5 * (((y + 0.5) / rows - 0.5) ** 2 + ((x + 0.5) / cols - 0.5) ** 2) / SPREAD**2)
+    mine, others = _mass(values, own)[0], _mass(values, elsewhere)
+    known = len(others) and np.isfinite(mine)
+    below = float(((others < mine) + 0.5 * (others == mine)).mean()) if known else np.nan
+    return Baselines(float(own.mean(dtype=np.float64)), float(_mass(centre, own)[0]), others, below)
+
+
+def covers_elsewhere(mask: np.ndarray, grid: tuple[int, int], places: int = PLACES, seed: int = 0) -> np.ndarray:
+    """The coverage of a region moved to other places of the picture, drawn at random where it fits whole.
+
+    Args:
+        mask: bool [height, width], the region's pixels.
+        grid: rows, cols of the map.
+        places: how many.
+        seed: fixes them.
+
+    Returns:
+        float32 [places, rows * cols]; no places for an empty region, or for one as large as the picture.
+    """
+    rows, cols = grid
+    ys, xs = np.nonzero(mask)
+    if not len(xs):
+        return np.empty((0, rows * cols), np.float32)
+    height, width = mask.shape
+    piece = mask[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].astype(np.float64)
+    high, wide = piece.shape
+    if (high, wide) == (height, width):
+        return np.empty((0, rows * cols), np.float32)
+    rng = np.random.default_rng(seed)
+    tops, lefts = rng.integers(0, height - high + 1, places), rng.integers(0, width - wide + 1, places)
+    down, across = cell_shares(rows, height), cell_shares(cols, width)
+    moved = [
+        down[:, top : top + high] @ piece @ across[:, left : left + wide].T
+        for top, left in zip(tops, lefts, strict=True)
+    ]
+    return np.stack(moved).reshape(places, -1).astype(np.float32)
+
+
+def _mass(values: np.ndarray, covers: np.ndarray) -> np.ndarray:
+    """float64 [covers]"""
+    return score_maps(values.reshape(1, -1), covers, ["mass"])["mass"][:, 0]

@@ -1,0 +1,124 @@
+"""How do regions come in from other tools, and leave for them? A popover under the editor."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from qwenvl_debug.errors import RegionError
+from qwenvl_debug.regions import labelling_setup, mask_to_png, to_coco, to_label_studio
+from qwenvl_debug.regions.bring_in import bring_in
+from qwenvl_debug.regions.files import numbered
+from qwenvl_debug.regions.record import to_record
+from qwenvl_debug.ui import drawings
+from qwenvl_debug.ui.sentence import plain
+
+if TYPE_CHECKING:
+    from qwenvl_debug.case import Picture
+    from qwenvl_debug.regions import Region
+
+SIDES = ("correct", "failing")
+FILES, SIDE, SAID = "regions_files", "regions_side", "regions_files_said"
+
+
+def popover(pictures: tuple[Picture, Picture]) -> None:
+    """Bring regions in, or take them out, for either picture."""
+    with st.popover("Bring in or take out", help="Masks as PNG, COCO JSON and Label Studio JSON.", key="regions_pop"):
+        side = st.segmented_control(
+            "Picture", SIDES, key=SIDE, default=SIDES[0], required=True, help="Which picture the regions belong to."
+        )
+        picture = pictures[SIDES.index(side)]
+        kept = st.session_state.setdefault(SAID, {"round": 0, "good": "", "notes": []})
+        key = f"{FILES}_{kept['round']}"  # a new field each time, so that files that were taken over are gone from it
+        st.file_uploader(
+            "Bring in",
+            type=["png", "json"],
+            accept_multiple_files=True,
+            key=key,
+            on_change=_taken,
+            args=(key, side, picture),
+            help="Mask PNGs (what is not black is the region, the file's name its name), COCO JSON, or a Label Studio "
+            "export as JSON. They are added to what is drawn; Undo takes them away again.",
+        )
+        if kept["good"]:
+            st.success(plain(kept["good"]))
+        for note in kept["notes"]:
+            st.warning(plain(note))
+        _take_out(side, picture)
+
+
+def _taken(key: str, side: str, picture: Picture) -> None:
+    """Add what the files hold to the drawing; keep one sentence for each thing that was left out."""
+    found, notes = [], []
+    for file in st.session_state[key] or []:
+        try:
+            made = bring_in(file.name, file.getvalue(), picture.size, picture.name)
+        except RegionError as error:
+            notes.append(str(error))
+            continue
+        found += made.regions
+        notes += made.left_out
+    before = drawings.load(picture.sha256) or drawings.Drawing()
+    room = drawings.MOST_REGIONS - len(before.records)
+    if len(found) > room:
+        left = ", ".join(f"“{region.name}”" for region in found[max(0, room) :][:5])
+        notes.append(
+            f"A picture holds at most {drawings.MOST_REGIONS} regions, so {len(found) - max(0, room)} were left out: "
+            f"{left}{' …' if len(found) - room > 5 else ''}"
+        )
+        found = found[: max(0, room)]
+    if found:
+        taken = [str(record.get("name", "")) for record in before.records]
+        names = numbered([*taken, *(region.name for region in found)])[len(taken) :]
+        records = [{**to_record(region), "name": name} for name, region in zip(names, found, strict=True)]
+        drawings.save(picture.sha256, drawings.Drawing(before.version + 1, (*before.records, *records)))
+        drawings.seed(picture.sha256, anew=True)
+    many = f"{len(found)} region{'' if len(found) == 1 else 's'}"
+    good = f"{many} added to the {side} picture; Undo takes them away again." if found else ""
+    kept = st.session_state[SAID]
+    st.session_state[SAID] = {"round": kept["round"] + 1, "good": good, "notes": notes}
+
+
+def _take_out(side: str, picture: Picture) -> None:
+    regions = list((drawings.load(picture.sha256) or drawings.Drawing()).regions()[0])
+    if not regions:
+        st.caption(f"Nothing is drawn on the {side} picture yet, so there is nothing to take out.")
+        return
+    st.markdown(
+        "Take out",
+        help="COCO and Label Studio files bring back the same regions, to the coordinate, when they are read here "
+        "again. The setup is the labelling configuration that a Label Studio project needs to show them.",
+    )
+    stem = re.sub(r"[^\w-]+", "-", (picture.name or side).rsplit(".", 1)[0]).strip("-") or side
+    image = picture.name or f"{side}.png"
+
+    def as_json(make: Callable[..., object]) -> Callable[[], bytes]:
+        return lambda: json.dumps(make(regions, picture.size, image), ensure_ascii=False, indent=1).encode("utf-8")
+
+    files = {
+        "COCO JSON": (as_json(to_coco), f"{stem}-coco.json", "application/json"),
+        "Label Studio JSON": (as_json(to_label_studio), f"{stem}-label-studio.json", "application/json"),
+        "Label Studio setup": (lambda: labelling_setup(regions).encode("utf-8"), "label-studio-setup.xml", "text/xml"),
+        "Masks as PNG": (lambda: masks_zip(regions, picture.size), f"{stem}-masks.zip", "application/zip"),
+    }
+    with st.container(horizontal=True):
+        for label, (make, name, kind) in files.items():
+            st.download_button(label, make, name, kind, on_click="ignore", key=f"regions_out_{label}")
+
+
+def masks_zip(regions: list[Region], size: tuple[int, int]) -> bytes:
+    """One black and white PNG a region, named after it, in one ZIP file."""
+    stems = numbered(
+        [re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "-", region.name).strip(" .") or "region" for region in regions]
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNGs are compressed already
+        for stem, region in zip(stems, regions, strict=True):
+            archive.writestr(f"{stem}.png", mask_to_png(region, size))
+    return buffer.getvalue()
