@@ -133,7 +133,7 @@ def changes_on(store: Store, pictures: Iterable[str]) -> dict[str, int]:
         found = session.execute(
             select(DrawingRow.picture, DrawingRow.changes).where(DrawingRow.picture.in_(set(pictures)))
         )
-        return {picture: changes for picture, changes in found}
+        return dict(found)
 
 
 def _fits(row: RegionRow | None, one: Change, part: tuple | None) -> bool:
