@@ -3,7 +3,7 @@
 GrabCut (Rother, Kolmogorov and Blake 2004, as OpenCV has it) learns the colours of what is certainly outside and of
 what may be inside, and cuts between them where neighbouring pixels differ most. Its time grows with the pixels, so it
 works on a reduced copy of the draft's neighbourhood; at full size only the border is found again, by a watershed in
-the narrow band that the reduced copy leaves open.
+the narrow band that the reduced copy leaves open. Of neighbourhoods beyond `LARGEST`, "full size" is that many pixels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from qwenvl_debug.regions.mask import region_mask
 from qwenvl_debug.regions.shapes import Brush, Mask, Region
 
 WORKING_PIXELS = 60_000  # of the reduced copy: a few tenths of a second
+LARGEST = 1_500_000  # pixels of a neighbourhood whose border is found at full size: more would take over a second
 ROUGH_PIXELS = 20_000  # of the copy in which strokes look for the rest of the thing
 ROUNDS = 4  # colours change little after that
 AROUND = 0.3  # of the draft's size on every side: where an outline's surroundings are learnt
@@ -58,6 +59,11 @@ def snap(picture: Picture, draft: Region) -> Mask:
     window = _window(inside | surely, AROUND)
     pixels = picture.pixels[window]
     inside, surely, never = (mask[window] for mask in (inside, surely, never))
+    shape, kept = inside.shape, min(1.0, (LARGEST / inside.size) ** 0.5)
+    pixels, inside, surely, never = (
+        _reduced(pixels, kept),
+        *(mask if kept == 1 else _shrunk(mask, kept) for mask in (inside, surely, never)),
+    )
     scale = min(1.0, (WORKING_PIXELS / inside.size) ** 0.5)
     small = _cut(_reduced(pixels, scale), *(_shrunk(mask, scale) for mask in (inside, surely, never)))
     cut = _refined(pixels, small, scale) if scale < 1 else small
@@ -65,7 +71,7 @@ def snap(picture: Picture, draft: Region) -> Mask:
     if not cut.any():
         raise RegionError(NOTHING)
     whole = np.zeros((picture.height, picture.width), bool)
-    whole[window] = cut
+    whole[window] = cut if kept == 1 else _enlarged(cut, shape)
     return Mask(whole)
 
 
@@ -127,6 +133,10 @@ def _shrunk(mask: np.ndarray, scale: float) -> np.ndarray:
     return _reduced(mask.astype(np.uint8) * 255, scale) > 127
 
 
+def _enlarged(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+
+
 def _cut(pixels: np.ndarray, inside: np.ndarray, surely: np.ndarray, never: np.ndarray) -> np.ndarray:
     """GrabCut on a small picture; bool [rows, cols]."""
     inside = inside | surely
@@ -154,8 +164,7 @@ def _grab(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _refined(pixels: np.ndarray, small: np.ndarray, scale: float) -> np.ndarray:
     """The border at full size: the strongest edge within a band around the reduced copy's border."""
-    height, width = pixels.shape[:2]
-    large = cv2.resize(small.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+    large = _enlarged(small, pixels.shape[:2])
     band = BAND / scale
     markers = np.where(_distance(large) > band, 1, np.where(_distance(~large) > band, 2, 0)).astype(np.int32)
     markers[0], markers[-1], markers[:, 0], markers[:, -1] = (np.where(edge, 1, 2) for edge in _edges(large))

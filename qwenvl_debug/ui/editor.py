@@ -20,14 +20,14 @@ import streamlit as st
 from PIL import Image
 
 from qwenvl_debug.report.palette import cell_alpha, palette
-from qwenvl_debug.ui import drawings
+from qwenvl_debug.ui import drawings, region_snap
 from qwenvl_debug.ui.payload import picture_payload
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Picture
 
 _FOLDER = files("qwenvl_debug.ui") / "editor"
-_SCRIPTS = ("rle", "shapes", "drawing", "stage", "gestures", "keys", "fields", "list", "editor")
+_SCRIPTS = ("rle", "shapes", "drawing", "stage", "gestures", "keys", "fields", "list", "snap", "editor")
 
 
 def _read(name: str) -> str:
@@ -42,6 +42,7 @@ _EDITOR = st.components.v2.component(
 )
 
 
+_SNAPPED = st.components.v2.component("qwenvl_debug_snapped", js=_read("snapped.js"))
 _ATTENTION = st.components.v2.component("qwenvl_debug_attention", js=_read("attention.js"))
 OPACITY = 0.8
 
@@ -64,7 +65,14 @@ def editor(panels: tuple[Panel, ...], *, key: str, on_drawn: Callable[[], None] 
         on_drawn: called after a change was kept.
     """
     sent = [{**_panel(panel), **_seed(panel.picture.sha256, key)} for panel in panels]
-    _EDITOR(data={"panels": sent}, key=key, on_drawings_change=partial(_keep, key, on_drawn))
+    _EDITOR(
+        data={"panels": sent},
+        key=key,
+        on_drawings_change=partial(_keep, key, on_drawn),
+        on_snap_change=partial(_ask, key),
+    )
+    # after the editor, and before anything slower on the page
+    _SNAPPED(data={"answer": region_snap.answer([panel.picture for panel in panels])}, key=f"{key}_snapped", height=1)
 
 
 def attention(pictures: Sequence[Picture], maps: Sequence[np.ndarray], *, key: str, lit: int = 0) -> None:
@@ -98,6 +106,10 @@ def _keep(key: str, on_drawn: Callable[[], None]) -> None:
     for sha, drawing in drawings.received(st.session_state[key].get("drawings")).items():
         drawings.save(sha, drawing)
     on_drawn()
+
+
+def _ask(key: str) -> None:
+    region_snap.ask(st.session_state[key].get("snap"))
 
 
 def _panel(panel: Panel) -> dict[str, Any]:

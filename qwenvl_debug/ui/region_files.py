@@ -77,8 +77,10 @@ def _taken(key: str, side: str, picture: Picture) -> None:
         taken = [str(record.get("name", "")) for record in before.records]
         names = numbered([*taken, *(region.name for region in found)])[len(taken) :]
         records = [{**to_record(region), "name": name} for name, region in zip(names, found, strict=True)]
-        drawings.save(picture.sha256, drawings.Drawing(before.version + 1, (*before.records, *records)))
-        drawings.seed(picture.sha256, anew=True)
+        try:
+            drawings.put(picture.sha256, [*before.records, *records])
+        except RegionError as error:
+            found, notes = [], [*notes, str(error)]
     many = f"{len(found)} region{'' if len(found) == 1 else 's'}"
     good = f"{many} added to the {side} picture; Undo takes them away again." if found else ""
     kept = st.session_state[SAID]

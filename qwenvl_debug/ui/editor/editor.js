@@ -7,7 +7,7 @@ function makeEditor(parent) {
   const find = selector => parent.querySelector(selector)
   const editor = {
     parent, drawings: new Map(), undo: [], redo: [],
-    tool: "select", size: 24, selected: null, active: null, lit: false,
+    tool: "select", size: 24, selected: null, active: null, lit: false, snap: null,
     rowTemplate: find(".row-template"), live: find(".live"),
     fields: { label: find(".fields .what"), inputs: find(".fields .inputs"), add: find(".fields .add"), act: find(".fields .act"), kind: null },
   }
@@ -26,6 +26,9 @@ function makeEditor(parent) {
   find(".closer").onclick = () => zoomAt(editor, now(editor), 1.5)
   find(".farther").onclick = () => zoomAt(editor, now(editor), 1 / 1.5)
   find(".fit").onclick = () => editor.panels.filter(panel => panel.sha).forEach(panel => fitView(editor, panel))
+  find(".snap").onclick = () => startSnap(editor)
+  find(".accept").onclick = () => acceptSnap(editor)
+  find(".refuse").onclick = () => refuseSnap(editor)
   find(".copy-shape").onclick = () => duplicate(editor)
   find(".delete-shape").onclick = () => deleteSelected(editor)
   editor.fields.add.onclick = () => addFromFields(editor, editor.tool)
@@ -36,6 +39,8 @@ function makeEditor(parent) {
   window.addEventListener("storage", editor.follow)
   editor.attention = () => drawAttention(editor)
   window.addEventListener("qwenvl-debug-attention", editor.attention)
+  editor.snapped = () => takeSnap(editor)
+  window.addEventListener("qwenvl-debug-snap", editor.snapped)
   find(".attention-switch").onclick = () => {
     editor.lit = !editor.lit
     drawAttention(editor)
@@ -82,6 +87,7 @@ function follow(editor, event) {
 }
 
 function redraw(editor) {
+  drawOffer(editor)
   for (const panel of editor.panels) {
     if (!panel.sha) continue
     const { regions } = editor.drawings.get(panel.sha)
@@ -137,17 +143,18 @@ function update(editor, data) {
 }
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
+  const { data, parentElement, setStateValue, setTriggerValue } = component
   let editor = editors.get(parentElement)
   if (!editor) {
     editor = makeEditor(parentElement)
     editors.set(parentElement, editor)
   }
-  editor.setStateValue = setStateValue
+  Object.assign(editor, { setStateValue, setTriggerValue })
   update(editor, data)
   return () => {
     window.removeEventListener("storage", editor.follow)
     window.removeEventListener("qwenvl-debug-attention", editor.attention)
+    window.removeEventListener("qwenvl-debug-snap", editor.snapped)
     editor.watch.disconnect()
     clearTimeout(editor.quiet)
     editors.delete(parentElement)

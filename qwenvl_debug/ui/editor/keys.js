@@ -34,7 +34,10 @@ function press(editor, panel, held, event, command) {
     return true
   }
   if (event.altKey) return false
-  if (letter in TOOL_KEYS) setTool(editor, TOOL_KEYS[letter])
+  if (editor.snap && key === "Escape") refuseSnap(editor)
+  else if (editor.snap?.found && key === "Enter") acceptSnap(editor)
+  else if (letter === "s") startSnap(editor)
+  else if (letter in TOOL_KEYS) setTool(editor, TOOL_KEYS[letter])
   else if (letter === "n") startRegion(editor, panel)
   else if (key === "+" || key === "=") zoomAt(editor, panel, 1.5)
   else if (key === "-") zoomAt(editor, panel, 1 / 1.5)

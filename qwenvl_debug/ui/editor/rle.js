@@ -87,3 +87,33 @@ function maskPicture(shape, colour) {
   }
   return maskPictures.get(name)
 }
+
+const maskOutlines = new Map()
+
+/** The border of a mask as the d of an SVG path: every edge between a pixel inside and one outside. */
+function maskOutline(shape) {
+  const name = `${shape.size}:${shape.counts}`
+  if (!maskOutlines.has(name)) {
+    if (maskOutlines.size > 40) maskOutlines.clear()
+    const [height, width] = shape.size
+    const pixels = maskPixels(shape)
+    const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && pixels[y * width + x] === 1
+    const parts = []
+    const runs = (lines, length, differs, write) => {
+      for (let line = 0; line <= lines; line++) {
+        for (let at = 0, from = -1; at <= length; at++) {
+          const edge = at < length && differs(line, at)
+          if (edge && from < 0) from = at
+          else if (!edge && from >= 0) {
+            parts.push(write(line, from, at))
+            from = -1
+          }
+        }
+      }
+    }
+    runs(height, width, (y, x) => inside(x, y) !== inside(x, y - 1), (y, from, to) => `M${from} ${y}H${to}`)
+    runs(width, height, (x, y) => inside(x, y) !== inside(x - 1, y), (x, from, to) => `M${x} ${from}V${to}`)
+    maskOutlines.set(name, parts.join(""))
+  }
+  return maskOutlines.get(name)
+}

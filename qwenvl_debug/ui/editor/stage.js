@@ -86,7 +86,7 @@ function drawPanel(editor, panel) {
     const arm = 9 * unitOf(panel)
     drawing.push(svgElement("path", { class: "cross", d: `M${x - arm} ${y}H${x + arm}M${x} ${y - arm}V${y + arm}` }))
   }
-  panel.layers.drawing.replaceChildren(...drawing)
+  panel.layers.drawing.replaceChildren(...drawing, ...snapElements(editor, panel))
   const held = document.activeElement && panel.root.getRootNode().activeElement?.dataset?.handle
   panel.layers.handles.replaceChildren(...handleElements(editor, panel))
   if (held) panel.layers.handles.querySelector(`[data-handle="${held}"]`)?.focus({ preventScroll: true })
@@ -128,8 +128,8 @@ function regionGroup(editor, panel, region, number) {
       filled.append(surface)
     }
     const chosen = isSelected(editor, panel, number, place)
-    if (chosen || !["brush", "mask"].includes(shape.kind)) {
-      const outline = shape.kind === "mask" ? svgElement("rect", { width: shape.size[1], height: shape.size[0] }) : shapeElement(shape)
+    if (chosen || shape.kind !== "brush") {
+      const outline = shape.kind === "mask" ? svgElement("path", { d: maskOutline(shape) }) : shapeElement(shape)
       if (shape.kind === "brush") outline.setAttribute("stroke-width", 2 * unitOf(panel))
       outline.classList.toggle("chosen", chosen)
       outlines.append(outline)
