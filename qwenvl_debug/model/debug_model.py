@@ -18,6 +18,7 @@ from qwenvl_debug.errors import Cancelled
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.families import Family
+from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
 
 Progress = Callable[[int, int, str], Any]
@@ -36,6 +37,8 @@ class DebugModel:
         image_processor: the checkpoint's image processor.
         stop_ids: tokens that end an answer; the first is what ends a forced answer.
         generation: the generation.
+        mode: how much is kept of an answer, see `model.modes`.
+        bits: in how many bits the language model's matrices are stored, or None for whole numbers of `dtype`.
     """
 
     name: str
@@ -45,6 +48,8 @@ class DebugModel:
     image_processor: PilBackend = field(repr=False)
     stop_ids: tuple[int, ...]
     generation: Family = field(repr=False)
+    mode: Mode = BASIC
+    bits: int | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property

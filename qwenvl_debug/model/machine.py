@@ -1,11 +1,62 @@
-"""What a model runs on: the device's name and its memory."""
+"""What is there to run a model on, and how much memory of it is free?"""
 
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a model could run on.
+
+    Attributes:
+        kind: "cuda", "mps" or "cpu": the best there is.
+        gpus: free bytes of each GPU; empty for "mps", which shares the main memory.
+        main: free bytes of main memory.
+        brain_floats: whether the device computes in bfloat16; GPUs before 2020 do not.
+    """
+
+    kind: str
+    gpus: tuple[int, ...]
+    main: int
+    brain_floats: bool = True
+
+    def free(self, device: str) -> int:
+        """Free bytes for a device such as "cuda:1"; "auto" may use everything."""
+        if device == "auto":
+            return sum(self.gpus) + self.main
+        kind, _, number = device.partition(":")
+        if kind == "cuda" and self.gpus:
+            return self.gpus[int(number or 0)] if int(number or 0) < len(self.gpus) else 0
+        return self.main
+
+
+def hardware() -> Hardware:
+    """What this machine has, now."""
+    if torch.cuda.is_available():
+        free = tuple(torch.cuda.mem_get_info(n)[0] for n in range(torch.cuda.device_count()))
+        return Hardware("cuda", free, free_main_memory(), torch.cuda.is_bf16_supported(including_emulation=False))
+    if torch.backends.mps.is_available():
+        return Hardware("mps", (), free_main_memory())
+    return Hardware("cpu", (), free_main_memory())
+
+
+def free_main_memory() -> int:
+    """Bytes of main memory that this process may still take; a container's limit counts."""
+    free = psutil.virtual_memory().available
+    for limit, used in (  # of control groups version 2 and 1, as a container sees its own
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            free = min(free, max(0, int(Path(limit).read_text()) - int(Path(used).read_text())))
+    return free
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
@@ -19,7 +70,6 @@ def machine(device: torch.device) -> dict[str, str | int]:
         free, total = torch.cuda.mem_get_info(device)
         name = torch.cuda.get_device_name(device)
     else:
-        memory = psutil.virtual_memory()
-        free, total = memory.available, memory.total
+        free, total = free_main_memory(), psutil.virtual_memory().total
         name = f"{platform.processor() or platform.machine()}, {psutil.cpu_count()} threads"
     return {"device": str(device), "name": name, "memory_bytes": total, "free_bytes": free}

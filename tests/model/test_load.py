@@ -14,7 +14,7 @@ from qwenvl_debug.case import Case
 from qwenvl_debug.errors import ModelLoadError, QwenVLDebugError
 from qwenvl_debug.model import load_model
 from qwenvl_debug.model.families import FAMILIES
-from qwenvl_debug.model.load import PatchProduct
+from qwenvl_debug.model.weights import PatchProduct
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def only_pickled(folder):
         (lambda f: (f / "config.json").unlink(), "holds no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
         (lambda f: (f / "config.json").write_text("[]"), "config.json cannot be read"),
-        (lambda f: rewrite(f / "config.json", model_type="llava"), "'llava', which is not supported.*Qwen3-VL"),
+        (lambda f: rewrite(f / "config.json", model_type="llava"), "is not a Qwen model .its type is 'llava'.*Qwen3-VL"),
         (lambda f: (f / "config.json").write_text('{"model_type": "qwen3"}'), "text-only model"),
-        (lambda f: (f / "config.json").write_text("{}"), "not supported"),
+        (lambda f: (f / "config.json").write_text("{}"), "does not say what kind of model"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
         (only_pickled, "no weights.*can hold code"),
         (cut_in_half, "cannot be read together"),
@@ -107,7 +107,7 @@ def test_a_hub_that_does_not_answer_is_reported_in_one_sentence(failure, sentenc
     def unreachable(*_, **__):
         raise failure
 
-    monkeypatch.setattr("qwenvl_debug.model.load.hf_hub_download", unreachable)
+    monkeypatch.setattr("qwenvl_debug.model.source.hf_hub_download", unreachable)
     with pytest.raises(ModelLoadError, match=sentence):
         load_model("Qwen/Qwen2.5-VL-3B-Instruct")
 
@@ -120,8 +120,8 @@ def test_a_checkpoint_of_the_hub_goes_through_the_same_door(copy, monkeypatch, w
         asked.update(name=name, revision=revision)
         return str(snapshot)
 
-    monkeypatch.setattr("qwenvl_debug.model.load.hf_hub_download", lambda *_, **__: str(snapshot / "config.json"))
-    monkeypatch.setattr("qwenvl_debug.model.load.snapshot_download", download)
+    monkeypatch.setattr("qwenvl_debug.model.source.hf_hub_download", lambda *_, **__: str(snapshot / "config.json"))
+    monkeypatch.setattr("qwenvl_debug.model.source.snapshot_download", download)
     model = load_model("somebody/tiny-qwen3-vl")
     assert asked == {"name": "somebody/tiny-qwen3-vl", "revision": "0123456789abcdef"}
     assert (model.name, model.revision) == ("somebody/tiny-qwen3-vl", "0123456789abcdef")
@@ -194,7 +194,10 @@ def test_precision_can_be_chosen_and_progress_is_told(checkpoint, wide_case):
     told = []
     model = load_model(checkpoint("qwen3_vl"), dtype="bfloat16", progress=lambda *step: told.append(step))
     assert model.dtype == torch.bfloat16
-    assert [step[:2] for step in told] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    done = [step[0] for step in told]
+    assert (done[0], done[-1], {step[1] for step in told}) == (0, 100, {100})
+    assert done == sorted(done)
+    assert sum(step[2] == "reading the weights" for step in told) > 20, "each weight is told"
     weights = model.ask(wide_case, max_new_tokens=2).trace.weights(0)
     assert weights.dtype == np.float32
     assert np.allclose(weights.sum(-1), 1, atol=1e-5)

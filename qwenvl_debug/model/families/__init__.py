@@ -15,8 +15,6 @@ from qwenvl_debug.model.families.qwen3_vl import QWEN3_VL
 
 FAMILIES = (QWEN2_VL, QWEN2_5_VL, QWEN3_VL, QWEN3_5)
 
-_BY_MODEL_TYPE = {model_type: family for family in FAMILIES for model_type in family.model_types}
-
 
 def family_of(config: Mapping[str, Any], name: str) -> Family:
     """Choose the family that serves a checkpoint.
@@ -26,19 +24,33 @@ def family_of(config: Mapping[str, Any], name: str) -> Family:
         name: what to call the checkpoint in an error.
 
     Raises:
-        ModelLoadError: a text-only Qwen, or a model type that is not supported.
+        ModelLoadError: a text-only Qwen, a model of another kind or of another vendor, or an unknown type.
     """
     model_type = config.get("model_type")
-    if model_type in _BY_MODEL_TYPE:
-        return _BY_MODEL_TYPE[model_type]
+    served = [family for family in FAMILIES if model_type in family.model_types]
+    for family in served:
+        if family.sees(config):
+            return family
     known = ", ".join(family.title for family in FAMILIES)
-    sees = any(part in config for part in ("vision_config", "visual"))
-    if isinstance(model_type, str) and model_type.startswith("qwen") and not sees:
+    if not isinstance(model_type, str) or not model_type:
+        raise ModelLoadError(f"“{name}” does not say what kind of model it is (model_type in its config.json).")
+    if not model_type.startswith(("qwen", "qvq")):
+        raise ModelLoadError(
+            f"“{name}” is not a Qwen model (its type is {model_type[:60]!r}), which is not supported: choose a "
+            f"checkpoint of {known}."
+        )
+    if any(word in model_type for word in ("omni", "audio", "asr", "tts")):
+        raise ModelLoadError(
+            f"“{name}” is a Qwen model that also listens or speaks ({model_type}), which is not supported: choose one "
+            f"that sees ({known})."
+        )
+    if served or not any(part in config for part in ("vision_config", "visual")):
         raise ModelLoadError(
             f"“{name}” is a text-only model ({model_type}) and cannot see a picture: choose a vision one ({known})."
         )
     raise ModelLoadError(
-        f"“{name}” is of model type {model_type!r}, which is not supported: choose a checkpoint of {known}."
+        f"“{name}” is a Qwen-VL of a type that this version does not know ({model_type[:60]}): update this program, or "
+        f"choose one of {known}."
     )
 
 

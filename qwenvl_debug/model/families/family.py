@@ -52,6 +52,8 @@ class Family:
         read_tokenizer: from (folder, name for errors) to the tokenizer; None for transformers' `AutoTokenizer`.
         read_image_processor: from (folder, name for errors) to the image processor; None for Qwen2-VL's, which all
             later generations use.
+        softmax_kinds: the kinds of language layers, as `layer_types` names them, that have a softmax over earlier
+            tokens; without `layer_types` every layer has.
         pickled: whether its published weights lie in .bin files, which are then read without running what they hold.
     """
 
@@ -62,6 +64,7 @@ class Family:
     auto_class: Any = AutoModelForImageTextToText
     read_tokenizer: Callable[[Path, str], PreTrainedTokenizerBase] | None = None
     read_image_processor: Callable[[Path, str], Any] | None = None
+    softmax_kinds: tuple[str, ...] = ("full_attention",)
     pickled: bool = False
 
     def language_attention(self, network: PreTrainedModel) -> dict[int, nn.Module]:
@@ -71,7 +74,7 @@ class Family:
         """
         layers = network.model.language_model.layers
         kinds = getattr(network.config.get_text_config(), "layer_types", None) or ["full_attention"] * len(layers)
-        return {n: layers[n].self_attn for n, kind in enumerate(kinds) if kind == "full_attention"}
+        return {n: layers[n].self_attn for n, kind in enumerate(kinds) if kind in self.softmax_kinds}
 
     def vision_attention(self, network: PreTrainedModel) -> tuple[nn.Module, ...]:
         """The attention module of every block of the vision tower."""
