@@ -59,8 +59,8 @@ $(APP): requirements.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q -e .
 	@touch $@
 
-$(DEV): requirements.txt requirements-dev.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[dev]"
+$(DEV): requirements.txt requirements-dev.txt requirements-models.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[dev,models]"
 	@touch $@ $(APP)
 
 # The browser tests drive a Chromium: the machine's own, Debian's package, or Playwright's.
