@@ -21,12 +21,13 @@ QUESTION = "Where is the cat?"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a checkpoint and two pictures that are not square."""
+    """A folder with a checkpoint and one picture that is not square, clear and in fog."""
     folder = tmp_path_factory.mktemp("cli")
     tiny_checkpoint(folder / "model", "qwen3_5")
-    for name, left in (("clear", 90), ("fog", 200)):
-        pixels = np.full((120, 260, 3), 220, dtype=np.uint8)
-        Image.fromarray(cv2.circle(pixels, (left, 60), 40, (200, 40, 40), -1)).save(folder / f"{name}.png")
+    clear = cv2.circle(np.full((120, 260, 3), 220, dtype=np.uint8), (90, 60), 40, (200, 40, 40), -1)
+    cv2.putText(clear, "A3", (150, 80), cv2.FONT_HERSHEY_SIMPLEX, 2, (20, 60, 20), 5)
+    for name, fog in (("clear", 0), ("fog", 0.7)):
+        Image.fromarray(np.uint8(clear * (1 - fog) + 210 * fog)).save(folder / f"{name}.png")
     return folder
 
 

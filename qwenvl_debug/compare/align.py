@@ -1,44 +1,331 @@
-"""How two maps of unequal grids are laid on one: cut the picture at every cell border of either.
+"""Which place of one picture is which place of the other, and may the two be compared cell by cell at all?
 
-A cell spreads its attention evenly over its part of the picture, so cutting a cell into pieces and giving each
-piece its share of the area changes nothing: no mass is lost or moved, and no grid is preferred over the other.
-Two equal grids come out as they went in. Pictures are laid on each other by their edges, whatever their pixel size.
+Every way of laying one picture on the other (edge on edge, shifted, by points found on both) is tried and held
+against the pixels (`agreement`). The simplest one that agrees is taken; where none does, the pictures are compared
+through regions and layer figures only, and the reason is said. A person who knows better may state the answer.
 """
 
-from math import lcm
+from __future__ import annotations
 
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import cv2
 import numpy as np
 
+from qwenvl_debug.case import Picture
+from qwenvl_debug.compare.agreement import Agreement, agreement
+from qwenvl_debug.compare.register import Registration, carry, points, refined, register
+from qwenvl_debug.errors import QueryError
 
-def common_grid(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lay two stacks of maps on their common grid.
+Kind = Literal["same frame", "registered", "by region"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+WORK = 768
+"""Longest side, in pixels, of the copies that are compared."""
+LEAST_INLIERS, LEAST_OVERLAP, MOST_SCALE = 12, 0.05, 12.0
+STILL = 1.0  # pixels (of the copies) that a picture may seem to have moved and still be laid edge on edge
+SURE = 0.85  # agreement from which on nothing else needs to be tried
+BETTER = 0.03  # by how much a less simple way of laying must agree better to be believed
+
+KEPT = 512
+"""Alignments remembered, by the hashes of their pictures: a page asks again at every click."""
+_found: dict[tuple[str, str], Alignment] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How the failing picture lies on the correct one.
+
+    Attributes:
+        kind: "same frame" (one picture, or a crop or edit of it), "registered" (laid on each other by points found on
+            both), or "by region" (not laid on each other: no cell of one is a cell of the other).
+        homography: float64 [3, 3], from pixels of the correct picture to pixels of the failing one; (0, 0) is the
+            corner of the first pixel, not its centre, as for regions. None where compared by region.
+        inliers: points found on both pictures that the homography carries over within 2 pixels; 0 where none were
+            needed.
+        matches: points found on both.
+        error: root mean square distance of the inliers, in pixels of the failing picture; 0 where none were needed,
+            NaN where compared by region.
+        reason: one plain sentence on what was found, for the page.
+        stated: whether a person said so, rather than the pictures.
+    """
+
+    kind: Kind
+    homography: np.ndarray | None
+    inliers: int
+    matches: int
+    error: float
+    reason: str
+    stated: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; NaN as None."""
+        return {
+            "kind": self.kind,
+            "homography": None if self.homography is None else self.homography.tolist(),
+            "inliers": self.inliers,
+            "matches": self.matches,
+            "error": None if np.isnan(self.error) else self.error,
+            "reason": self.reason,
+            "stated": self.stated,
+        }
+
+
+def align(correct: Picture, failing: Picture) -> Alignment:
+    """Find out how the failing picture lies on the correct one.
+
+    Returns:
+        The simplest alignment that the pixels support. Where none is, kind is "by region" and the reason says why:
+        too little in common, mirrored, or too poor a fit.
+    """
+    key = (correct.sha256, failing.sha256)
+    if key not in _found:
+        if len(_found) >= KEPT:
+            _found.clear()
+        _found[key] = _align(correct, failing)
+    return _found[key]
+
+
+def _align(correct: Picture, failing: Picture) -> Alignment:
+    if correct.sha256 == failing.sha256:
+        return Alignment("same frame", np.eye(3), 0, 0, 0.0, "Both sides have the same picture, pixel by pixel.")
+    work = _Work(correct, failing)
+    edges = work.hypothesis(work.edges()) if work.same_shape else None
+    if edges is not None and edges.agreement.agree and edges.agreement.strength > SURE:
+        return work.same_frame(None)  # no need to look for points
+    ways = [way for way in (edges, *work.found()) if way is not None and way.agreement.agree]
+    best = max(ways, key=lambda way: way.agreement.strength, default=None)
+    if (best is None or best.agreement.strength < SURE) and work.looks_mirrored(best):
+        return work.refused(mirrored=True)
+    if best is not None:
+        if edges in ways and (
+            edges.agreement.strength >= best.agreement.strength - BETTER or work.moved(best.homography) <= STILL
+        ):
+            return work.same_frame(best.registration)
+        return work.registered(best)
+    return work.refused()
+
+
+def stated(kind: Kind, correct: Picture, failing: Picture) -> Alignment:
+    """The alignment a person asks for, whatever the pixels say.
 
     Args:
-        left: float [..., rows, cols].
-        right: float [..., other rows, other cols].
+        kind: "same frame" lays the pictures edge on edge (stretched where their sizes differ); "by region" keeps them
+            apart; "registered" looks for points found on both.
+        correct, failing: the pictures.
+
+    Raises:
+        QueryError: there is no such kind, or "registered" was asked for and points could not be found or trusted.
+    """
+    if kind not in KINDS:
+        raise QueryError(f"Alignment is one of {', '.join(KINDS)}, not “{kind}”.")
+    if kind == "same frame":
+        edges = np.diag([failing.width / correct.width, failing.height / correct.height, 1.0])
+        return Alignment(kind, edges, 0, 0, 0.0, "Laid edge on edge because you said so.", stated=True)
+    if kind == "by region":
+        return Alignment(kind, None, 0, 0, np.nan, "Compared by regions because you said so.", stated=True)
+    work = _Work(correct, failing)
+    ways = [way for way in work.found() if way.agreement.agree]
+    if not ways:
+        raise QueryError(work.refused().reason)
+    return work.registered(max(ways, key=lambda way: way.agreement.strength), stated=True)
+
+
+def warped(failing: np.ndarray, alignment: Alignment, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The failing picture laid on the correct one, to judge an alignment by eye.
+
+    Args:
+        failing: uint8 [height, width, 3].
+        alignment: of the two pictures.
+        size: width, height of the correct picture.
 
     Returns:
-        Both as float64 [..., common rows, common cols] (in general of unequal height and width of cells), with the
-        same sum as before.
+        uint8 [height, width, 3] in the correct picture's pixels, and bool [height, width], where the failing picture
+        shows something.
+
+    Raises:
+        QueryError: the pictures are not laid on each other.
     """
-    left_rows, right_rows = _pieces(left.shape[-2], right.shape[-2])
-    left_cols, right_cols = _pieces(left.shape[-1], right.shape[-1])
-    return _cut(left, left_rows, left_cols), _cut(right, right_rows, right_cols)
+    if alignment.homography is None:
+        raise QueryError("These pictures are compared by regions: one cannot be laid on the other.")
+    return _warp(failing, _to_centres(alignment.homography), size)
 
 
-def _pieces(left: int, right: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Cut a length of `left` equal cells and one of `right` equal cells at each other's borders.
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """One way of laying the failing picture on the correct one, between pixel centres of the copies."""
 
-    Returns:
-        For each side, for each piece: int64 the cell it was cut from, float64 which share of that cell it is.
-        Borders are whole numbers on a ruler that both divide, so that none is missed or doubled by rounding.
-    """
-    ruler = lcm(left, right)
-    cells = [ruler // left, ruler // right]  # lengths of a cell of either side on the ruler
-    borders = np.union1d(*(np.arange(0, ruler + 1, cell) for cell in cells))
-    return tuple((borders[:-1] // cell, np.diff(borders) / cell) for cell in cells)
+    homography: np.ndarray
+    agreement: Agreement
+    registration: Registration | None = None
 
 
-def _cut(maps: np.ndarray, rows: tuple[np.ndarray, np.ndarray], cols: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    (row_from, row_share), (col_from, col_share) = rows, cols
-    return maps[..., row_from[:, None], col_from] * (row_share[:, None] * col_share)
+class _Work:
+    """Smaller grey copies of both pictures, and what was found out about them on the way."""
+
+    def __init__(self, correct: Picture, failing: Picture) -> None:
+        self.sizes = correct.size, failing.size
+        self.scales = tuple(min(1.0, WORK / max(size)) for size in self.sizes)
+        self.grey = tuple(
+            _grey(picture.pixels, scale) for picture, scale in zip((correct, failing), self.scales, strict=True)
+        )
+        shapes = [size[0] / size[1] for size in self.sizes]
+        self.same_shape = abs(np.log(shapes[0] / shapes[1])) < 0.01
+        self.best_found: Registration | None = None
+
+    def edges(self) -> np.ndarray:
+        (h, w), (other_h, other_w) = (grey.shape for grey in self.grey)
+        return _to_centres(np.diag([other_w / w, other_h / h, 1.0]))
+
+    def hypothesis(self, homography: np.ndarray, registration: Registration | None = None) -> _Way:
+        """Hold a homography against the pixels."""
+        laid, seen = _warp(self.grey[1], homography, self.grey[0].shape[::-1])
+        return _Way(homography, agreement(self.grey[0].astype(np.float32), laid.astype(np.float32), seen), registration)
+
+    def found(self) -> list[_Way]:
+        """What the points found on both pictures say, as it is and refined; nothing where it cannot be."""
+        self.best_found = register(self._points[0], self._points[1])
+        way = self._plausible(self.best_found)
+        if way is None:
+            return []
+        better = refined(way.homography, *self.grey)
+        if better is None or not self._possible(better):
+            return [way]
+        return [way, self.hypothesis(better, way.registration)]
+
+    def looks_mirrored(self, rival: _Way | None) -> bool:
+        """Whether the failing picture's mirror image lies on the correct picture, and better than the picture itself.
+
+        Most things are nearly symmetric, so that many a point of a mirrored picture is found on the picture.
+        """
+        other = copy(self)
+        other.grey = self.grey[0], np.ascontiguousarray(self.grey[1][:, ::-1])
+        ways = [other.hypothesis(other.edges())] if self.same_shape else []
+        ways += filter(None, [other._plausible(register(self._points[0], points(other.grey[1])))])
+        strength = max((way.agreement.strength for way in ways if way.agreement.agree), default=0.0)
+        return strength > (rival.agreement.strength + BETTER if rival else 0)
+
+    @cached_property
+    def _points(self) -> tuple[list, list]:
+        return points(self.grey[0]), points(self.grey[1])
+
+    def _plausible(self, registration: Registration | None) -> _Way | None:
+        if registration is None or registration.inliers < LEAST_INLIERS:
+            return None
+        if not self._possible(registration.homography):
+            return None
+        return self.hypothesis(registration.homography, registration)
+
+    def _possible(self, homography: np.ndarray) -> bool:
+        """Whether a camera could have done it: nothing turned inside out, no corner beyond the horizon."""
+        h, w = self.grey[0].shape
+        corners = carry(homography, np.array([[0, 0], [w, 0], [w, h], [0, h]], float))
+        if not np.isfinite(corners).all() or not cv2.isContourConvex(corners.astype(np.float32)):
+            return False
+        area = _signed_area(corners) / (w * h)
+        if not 1 / MOST_SCALE**2 <= area <= MOST_SCALE**2:  # negative where mirrored
+            return False
+        seen = _warp(np.ones(self.grey[1].shape, np.uint8), homography, (w, h))[1]
+        return bool(seen.mean() >= LEAST_OVERLAP)
+
+    def moved(self, homography: np.ndarray) -> float:
+        """How far the homography lies from edge on edge: the greatest distance over a grid, in pixels of the copy."""
+        h, w = self.grey[0].shape
+        grid = np.stack(np.meshgrid(np.linspace(0, w - 1, 5), np.linspace(0, h - 1, 5)), -1).reshape(-1, 2)
+        return float(np.linalg.norm(carry(homography, grid) - carry(self.edges(), grid), axis=1).max())
+
+    def full(self, homography: np.ndarray) -> np.ndarray:
+        """From pixel centres of the copies to pixels of the pictures themselves."""
+        scaled = (
+            np.diag([1 / self.scales[1]] * 2 + [1.0]) @ _to_corners(homography) @ np.diag([self.scales[0]] * 2 + [1.0])
+        )
+        return scaled / scaled[2, 2]
+
+    def same_frame(self, registration: Registration | None) -> Alignment:
+        (w, h), (other_w, other_h) = self.sizes
+        equal = (w, h) == (other_w, other_h)
+        reason = (
+            "Both pictures have the same size and show the same frame: what differs is light, sharpness or a part."
+            if equal
+            else "Both pictures show the same frame at two sizes."
+        )
+        edges = np.diag([other_w / w, other_h / h, 1.0])
+        counts = (registration.inliers, registration.matches) if registration else (0, 0)
+        return Alignment("same frame", edges, *counts, 0.0, reason)
+
+    def registered(self, way: _Way, stated: bool = False) -> Alignment:
+        found = way.registration
+        homography, error = self.full(way.homography), found.error / self.scales[1]
+        whole = _crop(homography)
+        if whole is not None:
+            reason = "One picture is a crop of the other, or the same one moved by whole pixels."
+            return Alignment("same frame", whole, found.inliers, found.matches, error, reason, stated)
+        reason = (
+            f"Laid on each other by {found.inliers} of {found.matches} points found on both pictures, "
+            f"{error:.1f} pixels off on average: judge it by swiping one over the other."
+        )
+        return Alignment("registered", homography, found.inliers, found.matches, error, reason, stated)
+
+    def refused(self, mirrored: bool = False) -> Alignment:
+        found = self.best_found
+        inliers, matches = (found.inliers, found.matches) if found else (0, 0)
+        if mirrored:
+            reason = "One picture is the mirror image of the other, so left and right cannot be told to be the same."
+        elif inliers < LEAST_INLIERS:
+            reason = (
+                f"The pictures show too little in common to lay one on the other ({inliers} points agree, "
+                f"{LEAST_INLIERS} are needed)."
+            )
+        else:
+            reason = (
+                f"{inliers} points agree on how one picture lies on the other, but what lies on each other differs."
+            )
+        return Alignment("by region", None, inliers, matches, np.nan, f"{reason} They are compared by regions.")
+
+
+def _grey(pixels: np.ndarray, scale: float) -> np.ndarray:
+    """uint8 [height, width], smaller by the mean of the pixels that fall together."""
+    grey = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
+    if scale == 1:
+        return grey
+    size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+
+
+def _warp(pixels: np.ndarray, homography: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels seen through a homography (centres of the result to centres of `pixels`), and where there are any."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpPerspective(pixels, homography, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    there = np.full(pixels.shape[:2], 255, np.uint8)
+    return laid, cv2.warpPerspective(there, homography, size, flags=flags) > 127
+
+
+def _crop(homography: np.ndarray) -> np.ndarray | None:
+    """The shift by whole pixels that a homography is, or None where it is not one within half a pixel."""
+    shift = np.round(homography[:2, 2])
+    corner = 1000.0  # a rotation or scale of 0.5 px over 1,000 px is no longer that of a crop
+    whole = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1.0]])
+    corners = np.array([[0, 0], [corner, 0], [0, corner], [corner, corner]])
+    off = np.linalg.norm(carry(homography, corners) - carry(whole, corners), axis=1).max()
+    return whole if off <= 0.75 else None
+
+
+def _signed_area(corners: np.ndarray) -> float:
+    x, y = corners.T
+    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
+
+
+def _to_centres(homography: np.ndarray) -> np.ndarray:
+    """From (0, 0) at the first pixel's corner to (0, 0) at its centre, which is where OpenCV has it."""
+    return _shift(-0.5) @ homography @ _shift(0.5)
+
+
+def _to_corners(homography: np.ndarray) -> np.ndarray:
+    return _shift(0.5) @ homography @ _shift(-0.5)
+
+
+def _shift(by: float) -> np.ndarray:
+    return np.array([[1, 0, by], [0, 1, by], [0, 0, 1.0]])

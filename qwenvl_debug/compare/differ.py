@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qwenvl_debug.compare.align import common_grid
+from qwenvl_debug.compare.align import Alignment, Kind, align, stated
+from qwenvl_debug.compare.distance import with_mean
+from qwenvl_debug.compare.figures import DISTANCE, SHARE, Figures, figures
+from qwenvl_debug.compare.grids import Overlap, overlap
+from qwenvl_debug.compare.noise import NoiseFloor
+from qwenvl_debug.compare.rank import Ranking, rank
 from qwenvl_debug.compare.region_mass import RegionChoice, RegionMass, region_masses
 from qwenvl_debug.errors import QueryError
-from qwenvl_debug.maps import MapStack, Normalisation, Query, answer_query, jensen_shannon, map_stack
+from qwenvl_debug.maps import NORMALISATIONS, MapStack, Normalisation, Query, answer_query, ask_neutral, map_stack
 
 if TYPE_CHECKING:
     import pandas
@@ -26,30 +31,91 @@ class Comparison:
     Attributes:
         correct, failing: the runs that were given, with the answers the model chose itself.
         left, right: the maps of the correct and of the failing side.
-        divergence: float32 [layers, heads], Jensen-Shannon divergence in bits between the two sides' maps of that
-            head on a common grid, 0..1; NaN where either side has no map.
-        divergence_mean: float32 [layers], the same between the head-mean maps.
         target: the answer both sides were made to give, or None where each side asked with its own words.
         asked: the runs whose tokens the queries of `left` and `right` name: the given ones, or with a target the
             two forced ones.
+        alignment: how the failing picture lies on the correct one.
+        pieces: how the two grids lie on each other; None where the pictures are compared by region.
+        figures: what the ranking is made of: map distance, difference of image share and of mass, by layer and head.
         regions: the mass of every map on each region that was given.
+        noise: what harmless changes of the correct picture do to the same figures; None where it was not measured.
+        ranking: the layers and heads by how far they stand above that noise; None without.
+        neutral: the runs of the neutral question that the maps were held against, or None.
     """
 
     correct: Run
     failing: Run
     left: MapStack
     right: MapStack
-    divergence: np.ndarray
-    divergence_mean: np.ndarray
     target: str | None
     asked: tuple[Run, Run]
+    alignment: Alignment
+    pieces: Overlap | None
+    figures: Figures
     regions: tuple[RegionMass, ...] = ()
+    noise: NoiseFloor | None = None
+    ranking: Ranking | None = None
+    neutral: tuple[Run, Run] | None = None
+
+    @property
+    def divergence(self) -> np.ndarray:
+        """float32 [layers, heads]: map distance (Jensen-Shannon divergence in bits) between the two sides' maps of
+        each head on the part of the pictures that both show, 0..1; NaN where either side has no map, and everywhere
+        where the pictures are compared by region."""
+        return self.figures.values[DISTANCE][:, :-1]
+
+    @property
+    def divergence_mean(self) -> np.ndarray:
+        """float32 [layers]: the same between the head-mean maps."""
+        return self.figures.values[DISTANCE][:, -1]
+
+    def difference(self, side: int) -> np.ndarray | None:
+        """The correct side's maps less the failing side's, laid on one side's grid.
+
+        A cell of one grid gets what the cells of the other have on its part of the picture, by area.
+
+        Args:
+            side: 0 for the correct picture's grid, 1 for the failing one's.
+
+        Returns:
+            float32 [layers, heads + 1, rows, cols], the mean of the heads last, positive where the correct run looked
+            more; NaN for layers without a map and for cells of which the other picture shows less than half. None
+            where the pictures are compared by region: maps that are not laid on each other have no difference.
+        """
+        if self.pieces is None:
+            return None
+        stacks = self.left, self.right
+        grid, heads = stacks[side].grid, self.left.values.shape[1]
+        result = np.empty((len(self.left.values), heads + 1, grid.rows, grid.cols), np.float32)
+        for layer in range(len(result)):
+            left, right = (self.pieces.cut(with_mean(one, layer), n) for n, one in enumerate(stacks))
+            result[layer] = self.pieces.gather(left - right, side).reshape(result.shape[1:])
+        return result
+
+    def with_noise(self, noise: NoiseFloor) -> Comparison:
+        """The same comparison with its layers and heads ranked above a noise floor.
+
+        Raises:
+            QueryError: the noise was measured on something else.
+        """
+        return replace(self, noise=noise, ranking=rank(self, noise))
 
     def most_different_layer(self) -> int | None:
         """The layer whose head-mean maps lie furthest apart; None where no layer has a map on both sides."""
         if np.isnan(self.divergence_mean).all():
             return None
         return int(np.nanargmax(self.divergence_mean))
+
+    def opens_on(self) -> tuple[int, int] | None:
+        """The layer and head (-1 for the mean) to look at first: what stands furthest above the noise; where nothing
+        does or it was not measured, the most different layer, or by region that whose image shares differ most; None
+        where no layer has a map on both sides."""
+        top = self.ranking.top() if self.ranking else None
+        if top is not None:
+            return top
+        means = (self.divergence_mean, self.figures.values[SHARE][:, -1])
+        known = next((one for one in means if not np.isnan(one).all()), None)
+        return None if known is None else (int(np.nanargmax(known)), -1)
 
     def table(self) -> pandas.DataFrame:
         """One line per layer and head, most different first; heads without a map on both sides come last.
@@ -105,6 +171,9 @@ class Comparison:
             "asked_with": {"correct": self.left.query.label, "failing": self.right.query.label},
             "picture": self.left.grid.picture,
             "normalisation": self.left.normalisation,
+            "alignment": self.alignment.to_dict(),
+            "noise_floor": None if self.noise is None else self.noise.to_dict(),
+            "ranking": None if self.ranking is None else self.ranking.to_dict(),
             "most_different_layer": self.most_different_layer(),
             "regions": [one.to_dict() for one in self.regions],
             "layers": _records(self.layers()),
@@ -122,6 +191,9 @@ def compare(
     picture: int = 0,
     normalisation: Normalisation = "picture",
     regions: RegionChoice | Sequence[RegionChoice] | None = None,
+    neutral: tuple[Run, Run] | None = None,
+    alignment: Alignment | Kind | None = None,
+    noise: NoiseFloor | None = None,
 ) -> Comparison:
     """Compare where a model looked in two runs.
 
@@ -132,11 +204,15 @@ def compare(
             words. Without it each side's own answer asks.
         correct_query, failing_query: other tokens to ask with, in place of a target.
         picture: which picture of each case, from 0.
-        normalisation: "picture" or "row"; it changes the maps and their mean over heads, and through that mean
-            `divergence_mean`, but not the divergence of a single head.
+        normalisation: one of `qwenvl_debug.maps.NORMALISATIONS`, the same on both sides.
         regions: where to measure how much of the attention lies: a region in pixels of the correct picture, which is
             fitted to the failing one; a pair (correct, failing) of regions, each in pixels of its own picture, None
             where a side has none; or a list of these.
+        neutral: the runs of the neutral question about either picture (`qwenvl_debug.maps.ask_neutral`), which some
+            normalisations are held against; asked here where they are needed and not given.
+        alignment: how the failing picture lies on the correct one, as `align` found it or as a person states it
+            ("same frame", "registered", "by region"); found out here by default.
+        noise: what harmless changes do to the same figures (`noise_floor`), to rank layers and heads above it.
 
     Raises:
         QueryError: target and queries together, tokens or pictures that do not exist, or runs of two models whose
@@ -155,33 +231,40 @@ def compare(
     if target is not None:
         asked = tuple(run if run.target == target else run.force(target) for run in asked)
         correct_query, failing_query = (answer_query(run) for run in asked)
-    left = map_stack(asked[0], correct_query, picture, normalisation)
-    right = map_stack(asked[1], failing_query, picture, normalisation)
-    return Comparison(
+    if neutral is None and NORMALISATIONS.get(normalisation) and NORMALISATIONS[normalisation].needs_neutral:
+        neutral = _neutral(correct, failing)
+    left, right = (
+        map_stack(run, query, picture, normalisation, neutral=neutral[side] if neutral else None)
+        for side, (run, query) in enumerate(zip(asked, (correct_query, failing_query), strict=True))
+    )
+    if not isinstance(alignment, Alignment):
+        pictures = (run.case.pictures[picture] for run in (correct, failing))
+        alignment = align(*pictures) if alignment is None else stated(alignment, *pictures)
+    sizes = tuple(run.case.pictures[picture].size for run in (correct, failing))
+    masses = () if regions is None else region_masses(regions, left, right, sizes)
+    grids = tuple((stack.grid.rows, stack.grid.cols) for stack in (left, right))
+    pieces = None if alignment.homography is None else overlap(grids, sizes, alignment.homography)
+    made = Comparison(
         correct,
         failing,
         left,
         right,
-        divergence=_divergence(left.values, right.values),
-        divergence_mean=_divergence(left.mean, right.mean),
         target=target,
         asked=asked,
-        regions=() if regions is None else region_masses(regions, left, right, _sizes(correct, failing, picture)),
+        alignment=alignment,
+        pieces=pieces,
+        figures=figures(left, right, pieces, masses),
+        regions=masses,
+        neutral=neutral,
     )
+    return made if noise is None else made.with_noise(noise)
 
 
-def _sizes(correct: Run, failing: Run, picture: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    return correct.case.pictures[picture].size, failing.case.pictures[picture].size
-
-
-def _divergence(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """float32 [layers, ...] from maps [layers, ..., rows, cols], a layer at a time to keep memory small."""
-
-    def of_layer(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        one, other = common_grid(one, other)
-        return jensen_shannon(one.reshape(*one.shape[:-2], -1), other.reshape(*other.shape[:-2], -1))
-
-    return np.stack([of_layer(*pair) for pair in zip(left, right, strict=True)]).astype(np.float32)
+def _neutral(correct: Run, failing: Run) -> tuple[Run, Run]:
+    """The neutral question about either case, asked once where both have the same pictures."""
+    first = ask_neutral(correct)
+    same = (correct.case.pictures, correct.case.system) == (failing.case.pictures, failing.case.system)
+    return first, first if same else ask_neutral(failing)
 
 
 def _frame(**columns: np.ndarray) -> pandas.DataFrame:

@@ -71,6 +71,16 @@ def region_masses(
     return tuple(masses)
 
 
+def on_correct(regions: RegionChoice | Sequence[RegionChoice] | None, size: Size) -> list[RegionChoice]:
+    """The regions of the correct side, to be measured on two runs about its picture.
+
+    Args:
+        regions: as for `region_masses`, or None.
+        size: width, height of the correct picture.
+    """
+    return [(one, one) for one, _ in _pairs(regions, (size, size)) if one is not None] if regions is not None else []
+
+
 def _pairs(regions: Any, sizes: tuple[Size, Size]) -> list[tuple[Region | None, Region | None]]:
     if isinstance(regions, Region) or _is_pair(regions):
         regions = [regions]

@@ -66,12 +66,19 @@ def test_a_real_run_compared_with_itself_differs_by_exactly_nothing(runs):
 
 def test_pictures_of_unequal_shape_are_compared_on_a_target_with_the_same_words(runs):
     assert (runs[0].grids[0].rows, runs[0].grids[0].cols) != (runs[1].grids[0].rows, runs[1].grids[0].cols)
-    comparison = compare(*runs, target="东方明珠 tower")
+    comparison = compare(*runs, target="东方明珠 tower", alignment="same frame")
     asked = [[run.tokens[index].id for index in run.answer_tokens] for run in comparison.asked]
     assert asked[0] == asked[1]
     assert comparison.left.query.label == comparison.right.query.label == "东方明珠 tower"
     assert ((comparison.divergence > 0) & (comparison.divergence <= 1)).all()
     assert comparison.correct is runs[0]
+
+
+def test_two_pictures_of_noise_are_compared_by_region_only(runs):
+    comparison = compare(*runs, target="tower")
+    assert comparison.alignment.kind == "by region"
+    assert np.isnan(comparison.divergence).all()
+    assert comparison.difference(0) is None
 
 
 def test_a_split_character_of_the_question_asks_as_a_whole(model, runs):

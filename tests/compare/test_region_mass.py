@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import compare
 from qwenvl_debug.errors import RegionError
 from qwenvl_debug.regions import Ellipse, Rectangle, Region, from_record
@@ -21,7 +22,7 @@ EVEN = np.full(6, 0.1)
 
 
 def run_on(size, *heads):
-    pictures = (SimpleNamespace(size=size, name="p.png"),)
+    pictures = (Picture.open(np.zeros((*size[::-1], 3), np.uint8), "p.png"),)
     return replace(make_run(heads), case=SimpleNamespace(question="Which animal?", pictures=pictures))
 
 

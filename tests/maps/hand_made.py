@@ -9,6 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from qwenvl_debug.case import Picture
+
+PICTURE = Picture.open(np.zeros((20, 30, 3), np.uint8), "p.png")
 KINDS = ("template", *["picture"] * 6, "question", "question", "template", "answer", "end")
 CELLS = np.arange(1, 7)
 ANSWER_ROW, QUESTION_ROWS, ANSWER = 9, (7, 8), 10
@@ -37,7 +40,7 @@ class HandRun:
     question_tokens: tuple = QUESTION_ROWS
     last_prompt: int = 9
     target: str | None = None
-    case: object = field(default_factory=lambda: SimpleNamespace(question="Which animal?"))
+    case: object = field(default_factory=lambda: SimpleNamespace(question="Which animal?", pictures=(PICTURE,)))
 
     def row_of(self, index):
         return index - 1 if self.tokens[index].kind == "answer" else index

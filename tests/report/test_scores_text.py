@@ -10,7 +10,7 @@ import numpy as np
 from qwenvl_debug.compare import compare
 from qwenvl_debug.regions import Rectangle, Region, score_run
 from qwenvl_debug.report.scores_text import masses_text, scores_text
-from tests.maps.hand_made import HandRun, make_run
+from tests.maps.hand_made import PICTURE, HandRun, make_run
 
 FIRST = Region("first", Rectangle(0, 0, 10, 10))
 OUT = Region("out", Rectangle(100, 0, 3, 3), "avoid")
@@ -23,9 +23,7 @@ class Answered(HandRun):
 
 
 def run_with(*heads):
-    case = SimpleNamespace(
-        question="Which animal?", pictures=(SimpleNamespace(size=(30, 20), name="p.png"),), expected="cat"
-    )
+    case = SimpleNamespace(question="Which animal?", pictures=(PICTURE,), expected="cat")
     return Answered(**vars(replace(make_run(heads), case=case)))
 
 

@@ -9,6 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from qwenvl_debug.case import Picture
+
+PICTURE = Picture.open(np.zeros((20, 20, 3), np.uint8), "p.png")
 CELLS = np.arange(1, 5)
 ANSWER = 8
 
@@ -33,7 +36,7 @@ class HandRun:
     tokens: tuple
     answer: str
     target: str | None = None
-    case: object = field(default_factory=lambda: SimpleNamespace(question="Which tower"))
+    case: object = field(default_factory=lambda: SimpleNamespace(question="Which tower", pictures=(PICTURE,)))
     grids: tuple = (SimpleNamespace(rows=2, cols=2, positions=CELLS, picture=0),)
     question_tokens: tuple = (5, 6)
     last_prompt: int = 7

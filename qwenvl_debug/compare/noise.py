@@ -1,0 +1,191 @@
+"""How much do the figures move when nothing that matters has changed: the correct picture against itself, shifted by a
+pixel, slightly brighter, saved as JPEG.
+
+A model is not a smooth instrument: a change that no person would notice moves its attention a little, in some heads
+more than in others. A difference between a correct and a failing case means something only where it is larger. The
+floor of a head is the most that any of the harmless changes moved it, but at least what they moved 9 in 10 heads of
+the model by (a head that three changes left alone may be moved by a fourth), times `MARGIN`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from qwenvl_debug.case import Picture
+from qwenvl_debug.compare.figures import DISTANCE, Figures, figures
+from qwenvl_debug.compare.grids import overlap
+from qwenvl_debug.compare.region_mass import RegionChoice, on_correct, region_masses
+from qwenvl_debug.errors import Cancelled, CaseError
+from qwenvl_debug.maps import Normalisation, Query, default_query, map_stack
+
+if TYPE_CHECKING:
+    from qwenvl_debug.model import Run
+
+MARGIN = 2.0
+"""How many times the harmless changes' effect a difference must have. They are as small as changes get; twice their
+size is still harmless, and a map distance grows with the square of a small change, so there it is 4."""
+MOST_HEADS = 0.9
+ROUNDING = 1e-6
+"""The floor is never below this: float32 does not tell smaller figures from none."""
+
+Progress = Callable[[int, int, str], Any]
+
+
+def shifted(pixels: np.ndarray, right: int = 1, down: int = 1) -> np.ndarray:
+    """A picture moved by whole pixels, its border repeated."""
+    padded = np.pad(pixels, ((max(down, 0), max(-down, 0)), (max(right, 0), max(-right, 0)), (0, 0)), "edge")
+    height, width = pixels.shape[:2]
+    return np.ascontiguousarray(padded[max(-down, 0) :, max(-right, 0) :][:height, :width])
+
+
+def brighter(pixels: np.ndarray, factor: float = 1.02) -> np.ndarray:
+    """Every pixel times a factor."""
+    return np.clip(np.rint(pixels * factor), 0, 255).astype(np.uint8)
+
+
+def jpeg(pixels: np.ndarray, quality: int = 95) -> np.ndarray:
+    """A picture saved as JPEG and read again."""
+    _, packed = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+HARMLESS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "one pixel to the right": lambda pixels: shifted(pixels, 1, 0),
+    "one pixel down": lambda pixels: shifted(pixels, 0, 1),
+    "2 % brighter": brighter,
+    "saved as JPEG 95": jpeg,
+}
+"""Changes that leave every answer what it should be."""
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseFloor:
+    """What harmless changes do to the figures of one run.
+
+    Attributes:
+        changes: names of the changes.
+        figures: of each change, the run against itself.
+        floor: by figure, float32 [layers, heads + 1], what a difference must exceed; NaN where it is not defined.
+        query, normalisation, picture: what was measured.
+    """
+
+    changes: tuple[str, ...]
+    figures: tuple[Figures, ...]
+    floor: dict[str, np.ndarray]
+    query: Query
+    normalisation: Normalisation
+    picture: int
+
+    @property
+    def rule(self) -> str:
+        """How the floor was found, in a sentence."""
+        return (
+            f"A difference counts where it is more than {MARGIN:g} times ({MARGIN**2:g} times, for the map distance) "
+            f"what harmless changes of the correct picture ({', '.join(self.changes)}) do to the same head, or to "
+            f"{MOST_HEADS:.0%} of all heads where that is more."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: the changes, the rule, and the floor of the head means by layer (NaN as None)."""
+        floor = {name: [None if np.isnan(v) else float(v) for v in one[:, -1]] for name, one in self.floor.items()}
+        return {"changes": list(self.changes), "rule": self.rule, "layers": floor}
+
+
+def harmless_runs(
+    run: Run, *, picture: int = 0, progress: Progress | None = None, cancel: Event | None = None
+) -> tuple[tuple[str, Run], ...]:
+    """The case of a run with its picture harmlessly changed, made to give the very answer of that run.
+
+    Args:
+        run: the run; its model is asked once for every change.
+        picture: which picture of the case is changed.
+        progress: called as progress(changes done, of, name of the next).
+        cancel: an event; when it is set the work stops.
+
+    Raises:
+        CaseError: the run was read from a file and holds no model.
+        Cancelled: `cancel` was set.
+    """
+    if run.model is None:
+        raise CaseError("This run was read from a file and holds no model: ask the case again to measure its noise.")
+    answer = [run.tokens[index].id for index in run.answer_tokens]
+    made = []
+    for number, (name, change) in enumerate(HARMLESS.items()):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("Measuring the noise was stopped.")
+        if progress is not None:
+            progress(number, len(HARMLESS), name)
+        pictures = list(run.case.pictures)
+        pictures[picture] = Picture.open(change(pictures[picture].pixels), pictures[picture].name)
+        case = replace(run.case, pictures=tuple(pictures))
+        # A model that said nothing has no answer to be made to give; then its prompt is read alone.
+        asked = {"target": answer} if answer else {"max_new_tokens": 1}
+        made.append((name, run.model.ask(case, cancel=cancel, **asked)))
+    if progress is not None:
+        progress(len(HARMLESS), len(HARMLESS), "")
+    return tuple(made)
+
+
+def noise_floor(
+    run: Run,
+    *,
+    target: str | None = None,
+    query: Query | None = None,
+    picture: int = 0,
+    normalisation: Normalisation = "picture",
+    neutral: Run | None = None,
+    regions: RegionChoice | Sequence[RegionChoice] | None = None,
+    copies: tuple[tuple[str, Run], ...] | None = None,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+) -> NoiseFloor:
+    """Measure how much harmless changes move the figures of a run.
+
+    Args:
+        run: the correct run, as it is asked in the comparison (`comparison.asked[0]`).
+        target: make it give this answer first.
+        query: the tokens that ask; by default the whole answer.
+        picture, normalisation: as in the comparison.
+        neutral: the neutral question's run of the unchanged picture, which serves the changed ones too.
+        regions: as in the comparison; those of the correct side are measured.
+        copies: what `harmless_runs` returned for this run, to spare the model from being asked again.
+        progress, cancel: see `harmless_runs`.
+
+    Raises:
+        QueryError, CaptureError, RegionError: as `compare`.
+        CaseError: the run holds no model and no copies were given.
+        Cancelled: `cancel` was set.
+    """
+    if target is not None and run.target != target:
+        run = run.force(target)
+    query = query or default_query(run)
+    copies = copies or harmless_runs(run, picture=picture, progress=progress, cancel=cancel)
+    own = map_stack(run, query, picture, normalisation, neutral=neutral)
+    size, grid = run.case.pictures[picture].size, (own.grid.rows, own.grid.cols)
+    pieces = overlap((grid, grid))
+    found = []
+    for _, copy in copies:
+        other = map_stack(copy, query, picture, normalisation, neutral=neutral)
+        masses = region_masses(on_correct(regions, size), own, other, (size, size))
+        found.append(figures(own, other, pieces, masses))
+    names = tuple(name for name, _ in copies)
+    return NoiseFloor(names, tuple(found), floor_of(found), query, normalisation, picture)
+
+
+def floor_of(found: Sequence[Figures]) -> dict[str, np.ndarray]:
+    """The floor that harmless changes give, by figure: float32 [layers, heads + 1]; see the head of this module."""
+    floor = {}
+    for name in found[0].values:
+        moved = np.max([one.values[name] for one in found], axis=0)
+        for part in (np.s_[:, :-1], np.s_[:, -1:]):  # heads among heads, their means among means
+            known = moved[part][~np.isnan(moved[part])]
+            if known.size:
+                moved[part] = np.maximum(moved[part], np.quantile(known, MOST_HEADS))
+        floor[name] = np.maximum(moved * (MARGIN**2 if name == DISTANCE else MARGIN), np.float32(ROUNDING))
+    return floor
