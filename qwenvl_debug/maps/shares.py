@@ -63,6 +63,7 @@ def row_shares(run: Run, query: Query | None = None, *, neutral: Run | None = No
     of_token = np.array(["answer" if token.kind == "end" else token.kind for token in run.tokens])
     kinds = (*KINDS, *sorted(set(of_token) - set(KINDS)))
     values = np.stack([rows[:, :, of_token == kind].sum(axis=-1, dtype=np.float64) for kind in kinds], axis=-1)
+    values[np.isnan(rows[:, :, 0])] = np.nan  # or kinds without a token would have a share of 0 even there
     for picture, grid in enumerate(run.grids):
         sinks = find_sinks(run, picture, neutral=neutral).cells.reshape(len(rows), 1, -1)
         there = np.where(sinks, rows[:, :, grid.positions], 0).sum(axis=-1, dtype=np.float64)

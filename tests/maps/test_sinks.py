@@ -1,0 +1,122 @@
+"""Sinks: told from objects by who looks at them, and found where they were planted into real traces."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from qwenvl_debug.case import Case
+from qwenvl_debug.maps import ask_neutral, find_sinks, jensen_shannon, map_stack
+from qwenvl_debug.maps.sinks import AGREE, TIMES
+from qwenvl_debug.micro.gallery import pairs
+from qwenvl_debug.model import load_model
+from tests.maps.hand_made import make_run
+from tests.maps.planted import plant
+
+EVEN = np.full(6, 0.1)
+FIRST = np.array([0.56, 0.01, 0.01, 0.01, 0.01, 0.0])  # the first cell holds 5.6 times its even share
+LAST = FIRST[::-1]
+
+
+def test_a_cell_that_all_heads_and_all_words_look_at_is_a_sink_of_its_layer_alone():
+    sinks = find_sinks(make_run([FIRST, FIRST], layer_2=[EVEN, EVEN], question=([FIRST, FIRST], [FIRST, FIRST])))
+    # The question's rows are the same at both layers there, but the end of the prompt looks evenly at layer 2.
+    assert sinks.any
+    assert np.argwhere(sinks.cells).tolist() == [[0, 0, 0]]
+    assert sinks.level[0, 0, 0] == 1
+    assert sinks.level[2, 0, 0] == 0
+    assert np.isnan(sinks.level[1]).all()
+
+
+def test_a_cell_that_only_one_kind_of_row_looks_at_is_no_sink():
+    assert not find_sinks(make_run([FIRST, FIRST], question=([EVEN, EVEN], [EVEN, EVEN]))).any
+
+
+def test_a_cell_that_half_of_the_heads_look_at_is_no_sink():
+    sinks = find_sinks(make_run([FIRST, EVEN]))
+    assert not sinks.any
+    assert sinks.level[0, 0, 0] == 0.5 < AGREE
+
+
+def test_what_the_whole_question_is_about_is_no_sink_once_the_neutral_question_looks_elsewhere():
+    run, neutral = make_run([FIRST, FIRST]), make_run([LAST, LAST])
+    assert find_sinks(run).cells[0, 0, 0]
+    assert not find_sinks(run, neutral=neutral).any
+    assert find_sinks(run, neutral=run).cells[0, 0, 0]
+
+
+def test_rows_that_see_nothing_of_the_picture_do_not_count():
+    nothing = np.zeros(6)
+    seen = find_sinks(make_run([FIRST, FIRST], question=([nothing, nothing], [FIRST, FIRST])))
+    assert seen.cells[0, 0, 0]
+
+
+def test_the_rule_states_its_thresholds():
+    rule = find_sinks(make_run([EVEN, EVEN])).rule
+    assert f"{TIMES:g} times" in rule
+    assert f"{AGREE:.0%}" in rule
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Both sides of every second gallery pair, made to give the expected answer."""
+    model = load_model("micro")
+    return [
+        [model.ask(Case(picture, pair.question), target=pair.expected) for picture in (pair.correct, pair.failing)]
+        for pair in pairs()[::2]
+    ]
+
+
+def flat(stack):
+    return stack.values.reshape(*stack.values.shape[:2], -1)
+
+
+def border(grid):
+    inner = np.zeros((grid.rows, grid.cols), bool)
+    inner[1:-1, 1:-1] = True
+    return np.flatnonzero(~inner)
+
+
+def distances(runs, normalisation, without=()):
+    """Map distance of every head between two runs, leaving out cells of the maps first."""
+    left, right = (flat(map_stack(run, normalisation=normalisation)).copy() for run in runs)
+    left[..., without], right[..., without] = 0, 0
+    return jensen_shannon(left, right)
+
+
+def test_planted_sinks_are_found_and_without_them_the_ranking_is_that_of_the_clean_trace(asked):
+    """0.3 is added to three border cells, at random, of every row: together more than the whole picture had.
+
+    What is left must be the clean maps without these cells, exactly; and as three border cells hold little of a clean
+    map, the ranking must be that of the clean trace as it stands.
+    """
+    disturbed = []
+    for number, runs in enumerate(asked):
+        cells = np.random.default_rng(number).choice(border(runs[0].grids[0]), 3, replace=False)
+        planted = [plant(run, cells, 0.3) for run in runs]
+        for run, clean in zip(planted, runs, strict=True):
+            found = find_sinks(run).cells.reshape(run.trace.n_layers, -1)
+            wanted = find_sinks(clean).cells.reshape(found.shape)
+            wanted[:, cells] = True
+            assert np.array_equal(found, wanted)
+        rank = distances(runs, "picture").ravel()
+        disturbed.append(spearmanr(rank, distances(planted, "picture").ravel())[0])
+        freed = distances(planted, "no_sinks").ravel()
+        assert np.allclose(freed, distances(runs, "no_sinks", without=cells).ravel(), atol=1e-5)
+        assert spearmanr(rank, freed)[0] > 0.98
+        assert freed.argmax() == rank.argmax()
+    assert np.median(disturbed) < 0.97  # or the sinks disturbed nothing, and removing them showed nothing
+
+
+def test_the_neutral_question_finds_planted_sinks_too_and_no_others(asked):
+    run = asked[0][0]
+    neutral = ask_neutral(run)
+    cells = [0, 17, 60]
+    assert not find_sinks(run, neutral=neutral).any
+    found = find_sinks(plant(run, cells), neutral=plant(neutral, cells)).cells
+    assert all(set(np.flatnonzero(layer)) == set(cells) for layer in found)
+    assert not find_sinks(plant(run, cells), neutral=neutral).any  # it is no sink if the neutral question has none
+
+
+def test_without_sinks_leaving_them_out_changes_nothing(asked):
+    run = next(run for runs in asked for run in runs if not find_sinks(run).any)
+    assert np.array_equal(flat(map_stack(run, normalisation="no_sinks")), flat(map_stack(run)))
