@@ -12,12 +12,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from qwenvl_debug.cli import ask, compare, doctor, score, store
+from qwenvl_debug.cli import architecture, ask, compare, doctor, score, store
 from qwenvl_debug.cli.arguments import Parser
 from qwenvl_debug.cli.output import DONE, STOPPED, drop_output, refuse
 from qwenvl_debug.errors import QwenVLDebugError
 
-COMMANDS = {"ask": ask, "compare": compare, "score": score, "doctor": doctor, "store": store}
+COMMANDS = {
+    "ask": ask,
+    "compare": compare,
+    "score": score,
+    "architecture": architecture,
+    "doctor": doctor,
+    "store": store,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
