@@ -43,13 +43,12 @@ def look(model: str, choice: Choice) -> None:
     hashes = [picture.sha256 for picture in pictures]
     pair = pairs.gallery().get(choice.address.get("pair"))
     _bring_truth(pair, hashes)
-    editor(
-        tuple(
-            Panel(name, case.pictures[0], case.question)
-            for name, case in zip(SIDES, (choice.correct, choice.failing), strict=True)
-        ),
-        key=EDITOR,
+    panels = tuple(
+        Panel(name, case.pictures[0], case.question)
+        for name, case in zip(SIDES, (choice.correct, choice.failing), strict=True)
     )
+    with st.container(gap=None):  # the editor brings parts that are not seen
+        editor(panels, key=EDITOR)
     with st.container(horizontal=True):
         region_files.popover(pictures)
         _offer_truth(pair, hashes)

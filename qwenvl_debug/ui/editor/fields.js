@@ -9,6 +9,7 @@ function drawFields(editor) {
   fields.add.hidden = Boolean(chosen) || !kind
   fields.inputs.hidden = !kind
   fields.act.hidden = !chosen
+  fields.act.querySelector(".snap").hidden = !chosen || chosen.kind === "mask"
   if (!kind || !panel.sha) {
     fields.label.textContent = editor.tool === "select"
       ? "Choose a shape to move, resize or delete it, or a tool to draw one."
