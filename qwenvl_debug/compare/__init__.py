@@ -4,6 +4,7 @@
 from qwenvl_debug.compare.align import KINDS, Alignment, align, stated, warped
 from qwenvl_debug.compare.differ import Comparison, compare
 from qwenvl_debug.compare.grids import Overlap, common_grid, overlap
+from qwenvl_debug.compare.head_map import HeadMap, head_map
 from qwenvl_debug.compare.noise import HARMLESS, NoiseFloor, harmless_runs, noise_floor
 from qwenvl_debug.compare.rank import Ranking, rank
 from qwenvl_debug.compare.region_mass import RegionChoice, RegionMass
@@ -13,6 +14,7 @@ __all__ = [
     "KINDS",
     "Alignment",
     "Comparison",
+    "HeadMap",
     "NoiseFloor",
     "Overlap",
     "Ranking",
@@ -22,6 +24,7 @@ __all__ = [
     "common_grid",
     "compare",
     "harmless_runs",
+    "head_map",
     "noise_floor",
     "overlap",
     "rank",
