@@ -133,7 +133,7 @@ def changes_on(store: Store, pictures: Iterable[str]) -> dict[str, int]:
         found = session.execute(
             select(DrawingRow.picture, DrawingRow.changes).where(DrawingRow.picture.in_(set(pictures)))
         )
-        return dict(found)
+        return dict(found.all())
 
 
 def _fits(row: RegionRow | None, one: Change, part: tuple | None) -> bool:

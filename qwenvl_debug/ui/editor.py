@@ -2,7 +2,7 @@
 
 The component is plain HTML, CSS and JavaScript in the folder `editor`, joined here into one module: no build step.
 What someone draws stays in the browser and is sent from there. It is never sent back: the editor's data hold the
-drawing as it was when the editor appeared, and again only when the server itself has changed it.
+pictures alone, and what others have drawn comes through a component of its own, see `drawings.follow`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,20 @@ if TYPE_CHECKING:
     from qwenvl_debug.case import Picture
 
 _FOLDER = files("qwenvl_debug.ui") / "editor"
-_SCRIPTS = ("rle", "shapes", "drawing", "stage", "gestures", "keys", "fields", "list", "snap", "editor")
+_SCRIPTS = (
+    "rle",
+    "shapes",
+    "drawing",
+    "kept",
+    "meanwhile",
+    "stage",
+    "gestures",
+    "keys",
+    "fields",
+    "list",
+    "snap",
+    "editor",
+)
 
 
 def _read(name: str) -> str:
@@ -64,13 +77,15 @@ def editor(panels: tuple[Panel, ...], *, key: str, on_drawn: Callable[[], None] 
         key: the component's key.
         on_drawn: called after a change was kept.
     """
-    sent = [{**_panel(panel), **_seed(panel.picture.sha256, key)} for panel in panels]
+    appeared = key not in st.session_state  # Streamlit drops a component's state with the page it was on
+    drawings.show([panel.picture for panel in panels], appeared)
     _EDITOR(
-        data={"panels": sent},
+        data={"panels": [_panel(panel) for panel in panels]},
         key=key,
         on_drawings_change=partial(_keep, key, on_drawn),
         on_snap_change=partial(_ask, key),
     )
+    drawings.follow(tuple(panel.picture.sha256 for panel in panels), key=f"{key}_drawings")
     # after the editor, and before anything slower on the page
     _SNAPPED(data={"answer": region_snap.answer([panel.picture for panel in panels])}, key=f"{key}_snapped", height=1)
 
@@ -103,8 +118,7 @@ def _cells(values: np.ndarray, top: float) -> str:
 
 
 def _keep(key: str, on_drawn: Callable[[], None]) -> None:
-    for sha, drawing in drawings.received(st.session_state[key].get("drawings")).items():
-        drawings.save(sha, drawing)
+    drawings.receive(st.session_state[key].get("drawings"))
     on_drawn()
 
 
@@ -127,10 +141,3 @@ def _panel(panel: Panel) -> dict[str, Any]:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _picture(sha256: str, _picture: Picture) -> str:
     return picture_payload(_picture)
-
-
-def _seed(sha: str, key: str) -> dict[str, Any]:
-    """The drawing that is sent for a picture: the same until the server itself changes it, or the editor reappears."""
-    appeared = key not in st.session_state  # Streamlit drops a component's state with the page it was on
-    drawing = drawings.seed(sha, anew=appeared)
-    return {"version": drawing.version, "regions": list(drawing.records)}

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+from sqlalchemy import text
+
+from qwenvl_debug.settings import Settings
+from qwenvl_debug.store import open_store
 
 ROOT = Path(__file__).parents[2]
 STARTING = 90
@@ -38,14 +43,28 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def serve(script: str = "streamlit_app.py"):
-    """The app, or another script, on a free port of localhost; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def serve(script: str = "streamlit_app.py", data: Path | None = None, port: int | None = None):
+    """The app, or another script, on a free port of localhost; its address.
+
+    Args:
+        script: what is run.
+        data: the folder in which it keeps things; by default a new one that goes with the app.
+        port: where it listens, to stand in for an app that has ended.
+    """
+    if data is None:
+        with tempfile.TemporaryDirectory(prefix="qwenvl-debug-data-") as folder:
+            with serve(script, Path(folder), port) as address:
+                DATA[address] = Path(folder)
+                yield address
+            return
+    if port is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", script]
     options = ["--server.headless", "true", "--server.address", "localhost", "--server.port", str(port)]
-    app = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
+    environment = os.environ | {"QWENVL_DEBUG_DATA": str(data)}
+    app = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
     address = f"http://localhost:{port}"
     try:
         until = time.monotonic() + STARTING
@@ -57,6 +76,21 @@ def serve(script: str = "streamlit_app.py"):
     finally:
         app.terminate()
         app.wait(timeout=20)
+
+
+DATA: dict[str, Path] = {}
+"""The folders of the apps that run, by their addresses."""
+
+
+def forget_drawings(address: str) -> None:
+    """Take all drawings out of an app's store, so that the next test finds its pictures as they come."""
+    if not (DATA[address] / "store.sqlite3").exists():
+        return
+    store = open_store(Settings(DATA[address]))
+    with store.writing() as session:
+        for table in ("regions", "drawings"):
+            session.execute(text(f"DELETE FROM {table}"))
+    store.close()
 
 
 def healthy(address: str) -> bool:
@@ -135,6 +169,7 @@ class Visit:
 @pytest.fixture
 def visit(browser, address):
     """A visit that must end without an error in the console and without a request to any other host."""
+    forget_drawings(address)
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     visit = Visit(context.new_page(), address)
     yield visit

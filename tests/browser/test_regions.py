@@ -12,7 +12,7 @@ from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.regions.score import covers_of
 from qwenvl_debug.report.text import percent
 from tests.browser import drawn
-from tests.browser.conftest import Visit, serve
+from tests.browser.conftest import Visit, forget_drawings, serve
 
 pytestmark = pytest.mark.browser
 
@@ -105,6 +105,7 @@ def window(browser):
 @pytest.fixture
 def desk(window, app):
     """A new session in a browser that remembers no drawing."""
+    forget_drawings(app)
     visit = Visit(window.new_page(), app)
     visit.page.goto(f"{app}/_stcore/health")
     visit.page.evaluate("window.localStorage.clear()")

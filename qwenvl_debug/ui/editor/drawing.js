@@ -1,63 +1,63 @@
-// What has been drawn on each picture? Regions by the picture's hash, every change undoable, kept by this browser and
-// sent to the server. A drawing's version grows with each change; of two drawings the one of higher version counts.
+// What has been drawn on each picture? Regions by the picture's hash; every change is undoable, has a name of its own, and
+// is sent to the server. A drawing is {sha, width, height, regions, marks, gone, …}: a region keeps its key for life, and
+// its mark {change, base, trail} says which change it is, which one this browser was last given, and, where the region was
+// changed here since, the changes in between. So the server can tell whether anyone else came first (`kept.js` merges).
 
-const DRAWING = "qwenvl-debug-drawing-"
-const KEPT_DRAWINGS = 60
 const COLOURS = ["#d6246e", "#3a78e0", "#c79a00", "#2c9a5b", "#8b56cf", "#b0542a", "#5f7d00", "#7a7f87"]
+const GIVEN = "given" // the change of a region that came with its picture, until somebody changes it
 
-function keptDrawing(sha) {
-  try {
-    const kept = JSON.parse(window.localStorage.getItem(DRAWING + sha))
-    return kept && Array.isArray(kept.regions) && Number.isInteger(kept.version) ? kept : null
-  } catch {
-    return null
-  }
+function newName() {
+  return Array.from(window.crypto.getRandomValues(new Uint8Array(8)), byte => byte.toString(16).padStart(2, "0")).join("")
 }
 
-function keepDrawing(drawing) {
-  try {
-    const { version, regions } = drawing
-    window.localStorage.setItem(DRAWING + drawing.sha, JSON.stringify({ version, regions, at: Date.now() }))
-    const names = Object.keys(window.localStorage).filter(name => name.startsWith(DRAWING))
-    if (names.length <= KEPT_DRAWINGS) return
-    const age = name => keptDrawing(name.slice(DRAWING.length))?.at ?? 0
-    names.sort((a, b) => age(a) - age(b)).slice(0, names.length - KEPT_DRAWINGS)
-      .forEach(name => window.localStorage.removeItem(name))
-  } catch {
-    // a full or forbidden storage: the server still has the drawing while the session lasts
-  }
+/** The mark of a region that is being changed here. */
+function changedMark(mark) {
+  const { change, base, trail } = mark ?? { change: null, base: null, trail: null }
+  return { change: newName(), base, trail: trail && change ? [...trail, change] : [] }
 }
 
-/** Take over what the server sent for a picture; true where the browser's own drawing is newer than that. */
-function takeDrawing(editor, { sha, width, height, version, regions }) {
-  let drawing = editor.drawings.get(sha)
-  if (!drawing) {
-    const kept = keptDrawing(sha)
-    drawing = { sha, width, height, version: -1, regions: [], ...(kept && { version: kept.version, regions: kept.regions }) }
-    editor.drawings.set(sha, drawing)
-  }
-  if (version <= drawing.version) return version < drawing.version
-  if (drawing.version >= 0) remember(editor, sha)
-  drawing.version = version
-  drawing.regions = regions.map((region, number) => ({ colour: COLOURS[number % COLOURS.length], ...region }))
-  keepDrawing(drawing)
-  return false
-}
-
-function remember(editor, sha) {
-  editor.undo.push({ sha, regions: editor.drawings.get(sha).regions })
-  if (editor.undo.length > 200) editor.undo.shift()
-  editor.redo = []
+/** The mark of a region that was deleted here and is there again; the server may or may not have heard of either. */
+function revivedMark({ change, base, trail }) {
+  return { change: newName(), base: null, trail: [base, ...trail, change].filter(Boolean) }
 }
 
 /** A finished change: remembered, kept, sent. */
 function change(editor, sha, regions) {
-  remember(editor, sha)
+  remember(editor, sha, regions)
   settle(editor, sha, regions)
+}
+
+/** Remember what a change does, region by region, so that taking it back leaves alone what others did meanwhile. */
+function remember(editor, sha, regions) {
+  editor.undo.push({ sha, parts: differences(editor.drawings.get(sha).regions, regions) })
+  if (editor.undo.length > 200) editor.undo.shift()
+  editor.redo = []
+}
+
+function differences(before, after) {
+  const was = new Map(before.map((region, place) => [region.key, { region, place }]))
+  const is = new Map(after.map((region, place) => [region.key, { region, place }]))
+  return [...new Set([...was.keys(), ...is.keys()])]
+    .filter(key => was.get(key)?.region !== is.get(key)?.region)
+    .map(key => ({ key, ...(was.get(key) ?? { region: null, place: 0 }) }))
 }
 
 function settle(editor, sha, regions) {
   const drawing = editor.drawings.get(sha)
+  const before = new Map(drawing.regions.map(region => [region.key, region]))
+  for (const region of regions) {
+    if (before.get(region.key) === region) continue
+    drawing.marks[region.key] = drawing.gone[region.key]
+      ? revivedMark(drawing.gone[region.key])
+      : changedMark(drawing.marks[region.key])
+    delete drawing.gone[region.key]
+  }
+  const stay = new Set(regions.map(region => region.key))
+  for (const [key, region] of before) {
+    if (stay.has(key)) continue
+    drawing.gone[key] = { ...changedMark(drawing.marks[key]), name: region.name }
+    delete drawing.marks[key]
+  }
   drawing.regions = regions
   drawing.version += 1
   keepDrawing(drawing)
@@ -65,20 +65,19 @@ function settle(editor, sha, regions) {
   editor.redraw()
 }
 
-function sendDrawings(editor) {
-  const shown = editor.panels.filter(panel => panel.sha).map(panel => editor.drawings.get(panel.sha))
-  editor.setStateValue("drawings", Object.fromEntries(
-    shown.map(({ sha, version, regions }) => [sha, { version, regions }])))
-}
-
 /** Take back the last change (from: "undo", to: "redo") or the last taking back (the other way round). */
 function stepBack(editor, from, to) {
   const last = editor[from].pop()
   if (!last) return
-  editor[to].push({ sha: last.sha, regions: editor.drawings.get(last.sha).regions })
-  const panel = editor.panels.find(each => each.sha === last.sha)
-  if (panel) editor.selected = null
-  settle(editor, last.sha, last.regions)
+  const drawing = editor.drawings.get(last.sha)
+  const parts = new Map(last.parts.map(part => [part.key, part]))
+  const regions = drawing.regions.filter(region => !parts.has(region.key))
+  for (const { region, place } of [...last.parts].sort((a, b) => a.place - b.place)) {
+    if (region) regions.splice(Math.min(place, regions.length), 0, region)
+  }
+  editor[to].push({ sha: last.sha, parts: differences(drawing.regions, regions) })
+  if (editor.panels.some(panel => panel.sha === last.sha)) editor.selected = null
+  settle(editor, last.sha, regions)
   editor.say(from === "undo" ? "Undone" : "Done again")
 }
 
@@ -95,6 +94,7 @@ function freeName(regions, wanted, except = -1) {
 function newRegion(regions, shapes) {
   const used = new Set(regions.map(region => region.colour))
   return {
+    key: newName(),
     version: 1,
     name: freeName(regions, regions.length ? `region ${regions.length + 1}` : "region 1"),
     expect: "look",
@@ -161,8 +161,9 @@ function deleteRegion(editor, panel, number) {
 function copyAll(editor, from, to) {
   const source = editor.drawings.get(from.sha)
   const target = editor.drawings.get(to.sha)
+  const keys = new Map(target.regions.map(region => [region.name, region.key]))
   const copies = source.regions.map(region => ({
-    ...region, shapes: region.shapes.map(shape => fitted(shape, source, target)),
+    ...region, key: keys.get(region.name) ?? newName(), shapes: region.shapes.map(shape => fitted(shape, source, target)),
   }))
   const names = new Set(copies.map(region => region.name))
   editor.selected = null

@@ -35,8 +35,8 @@ function makeEditor(parent) {
   listenKeys(editor, find(".editor"))
   editor.watch = new ResizeObserver(() => editor.panels.forEach(panel => drawPanel(editor, panel)))
   editor.panels.forEach(panel => editor.watch.observe(panel.svg))
-  editor.follow = event => follow(editor, event)
-  window.addEventListener("storage", editor.follow)
+  editor.follow = () => takeDrawings(editor)
+  window.addEventListener("qwenvl-debug-drawings", editor.follow)
   editor.attention = () => drawAttention(editor)
   window.addEventListener("qwenvl-debug-attention", editor.attention)
   editor.snapped = () => takeSnap(editor)
@@ -71,21 +71,6 @@ function drawAttention(editor) {
   button.setAttribute("aria-pressed", String(editor.lit))
 }
 
-/** Another window drew on one of these pictures. */
-function follow(editor, event) {
-  const drawing = editor.drawings.get((event.key ?? "").slice(DRAWING.length))
-  if (!event.key?.startsWith(DRAWING) || !drawing) return
-  const kept = keptDrawing(drawing.sha)
-  if (!kept || kept.version <= drawing.version) return
-  remember(editor, drawing.sha)
-  drawing.version = kept.version
-  drawing.regions = kept.regions
-  editor.selected = null
-  sendDrawings(editor)
-  editor.redraw()
-  editor.say("Another window changed this drawing; undo brings back what was here.")
-}
-
 function redraw(editor) {
   drawOffer(editor)
   for (const panel of editor.panels) {
@@ -110,7 +95,6 @@ function redraw(editor) {
 
 /** Take over what the server sent. */
 function update(editor, data) {
-  let newer = false
   editor.panels.forEach((panel, index) => {
     const sent = data.panels[index]
     panel.root.hidden = !sent
@@ -118,7 +102,7 @@ function update(editor, data) {
       panel.sha = null
       return
     }
-    newer = takeDrawing(editor, sent) || newer
+    openDrawing(editor, sent)
     panel.name = sent.name
     panel.title.textContent = sent.name
     panel.copy.hidden = data.panels.length < 2
@@ -136,10 +120,11 @@ function update(editor, data) {
       fitView(editor, panel)
     }
   })
-  if (newer) sendDrawings(editor)
   drawAttention(editor)
   if (editor.selected && !selectedShape(editor)) editor.selected = null
+  drawMeanwhile(editor)
   redraw(editor)
+  takeDrawings(editor)
 }
 
 export default function (component) {
@@ -152,11 +137,11 @@ export default function (component) {
   Object.assign(editor, { setStateValue, setTriggerValue })
   update(editor, data)
   return () => {
-    window.removeEventListener("storage", editor.follow)
+    window.removeEventListener("qwenvl-debug-drawings", editor.follow)
     window.removeEventListener("qwenvl-debug-attention", editor.attention)
     window.removeEventListener("qwenvl-debug-snap", editor.snapped)
     editor.watch.disconnect()
-    clearTimeout(editor.quiet)
+    for (const timer of [editor.quiet, editor.again, editor.late]) clearTimeout(timer)
     editors.delete(parentElement)
   }
 }
