@@ -11,14 +11,14 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from qwenvl_debug.errors import ModelLoadError
+from qwenvl_debug.model import lora
 from qwenvl_debug.model.families import Family, family_of
-from qwenvl_debug.model.lora import Adapter, read_adapter
 from qwenvl_debug.model.machine import Hardware, hardware
 from qwenvl_debug.model.memory import skeleton, stored_bytes
 from qwenvl_debug.model.modes import MODES
 from qwenvl_debug.model.place import Place, Wishes, ways
 from qwenvl_debug.model.safety import check_config, read_json
-from qwenvl_debug.model.source import CONFIG, download, find
+from qwenvl_debug.model.source import ADAPTER, CONFIG, download, find
 from qwenvl_debug.model.weights import can_quantise
 
 
@@ -44,7 +44,7 @@ class Found:
     family: Family
     skeleton: PreTrainedModel
     stored: int | None
-    adapter: Adapter | None
+    adapter: lora.Adapter | None
 
 
 def inspect(name: str | os.PathLike[str], *, local_files_only: bool = False) -> Found:
@@ -55,10 +55,11 @@ def inspect(name: str | os.PathLike[str], *, local_files_only: bool = False) -> 
     """
     shown, base, adapter = str(name), name, None
     folder, revision = find(name, local_files_only)
-    if not (folder / CONFIG).is_file():
+    whole = any(path.name != lora.WEIGHTS for path in folder.glob("*.safetensors"))
+    if not (folder / CONFIG).is_file() or ((folder / ADAPTER).is_file() and revision is None and not whole):
         if revision is not None:
             folder = download(shown, revision, local_files_only)
-        adapter = read_adapter(folder, shown)
+        adapter = lora.read_adapter(folder, shown)
         base = adapter.base
         folder, revision = find(base, local_files_only)
         if not (folder / CONFIG).is_file():

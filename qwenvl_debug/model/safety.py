@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenvl_debug.errors import ModelLoadError
+from qwenvl_debug.model.source import ADAPTER
 
 LARGEST_FILE = 200_000_000
 """Bytes of a tokenizer file; the largest published one is a tenth of that."""
@@ -140,6 +141,10 @@ def check_files(folder: Path, name: str, *, native: bool) -> None:
         _check_size(folder / file, name, LARGEST_FILE)
     for file in _TEMPLATES:
         _check_size(folder / file, name, LARGEST_TEMPLATE)
+    if (folder / ADAPTER).is_file():  # transformers would apply it, with all that its configuration asks for
+        raise ModelLoadError(
+            f"“{name}” holds a LoRA ({ADAPTER}) beside a model's config.json: keep only one of the two in the folder."
+        )
     for path in sorted(folder.glob("*.json")):
         if path.name in _TOKENIZER_FILES or path.name in _TEMPLATES:
             continue

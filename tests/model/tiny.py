@@ -12,7 +12,10 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
-"""One per generation; "qwen3_vl_moe" and "qwen3_5_moe" can be made too."""
+"""The generations that differ in how they are fed and read."""
+
+EVERY_FAMILY = (*FAMILIES, "qwen3_vl_moe", "qwen3_5_moe", "qwen4_exp")
+"""Every `model_type` that transformers itself has."""
 
 SPECIAL = (
     "<|endoftext|>",
@@ -100,6 +103,15 @@ CONFIG = {
         NEW_VISION | {"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]},
     ),
     "qwen3_5": (TEXT | DELTA, NEW_VISION | {"num_position_embeddings": 64}),
+    "qwen4_exp": (
+        # Blocks of 2 tokens, of which a row looks at the best 4: far fewer than a prompt has.
+        TEXT
+        | DELTA
+        | EXPERTS
+        | {"shared_expert_intermediate_size": 32, "hc_count": 2, "hc_lowrank": 8, "indexer_n_heads": 2}
+        | {"indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 8, "indexer_compress_ratio": 2},
+        NEW_VISION | {"num_position_embeddings": 64},
+    ),
     "qwen3_5_moe": (
         TEXT | DELTA | EXPERTS | {"shared_expert_intermediate_size": 32},
         NEW_VISION | {"num_position_embeddings": 64},
@@ -205,9 +217,10 @@ def _spread(model: torch.nn.Module, special: list[int]) -> None:
             if weight.ndim >= 2:
                 gain = 1.2 if any(part in name for part in ("q_proj", "k_proj", "qkv.")) else 1.0
                 # What a layer adds is smaller than what it is added to, or rounding would grow from layer to layer.
-                gain *= 0.5 if any(part in name for part in ("o_proj", "out_proj", "down_proj")) else 1.0
+                gain *= 0.5 if any(part in name for part in ("o_proj", "out_proj", "down_proj", "linear_attn")) else 1.0
                 fan_in = 1 if "embed_tokens" in name or "pos_embed" in name else weight[0].numel()
                 if "experts" in name:
+                    gain *= 0.3  # several of them are added up
                     fan_in = weight.shape[-1]
                 weight.normal_(std=gain * fan_in**-0.5)
             elif "q_norm" in name or "k_norm" in name:
