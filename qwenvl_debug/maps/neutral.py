@@ -16,6 +16,7 @@ import numpy as np
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError, QueryError
+from qwenvl_debug.maps.cells import on_cells
 from qwenvl_debug.maps.query import last_prompt_query
 from qwenvl_debug.maps.rows import averaged_rows
 
@@ -63,7 +64,7 @@ def neutral_rows(run: Run, neutral: Run, picture: int) -> np.ndarray:
         QueryError: the neutral run is about another picture or from another model.
     """
     check_neutral(run, neutral, picture)
-    return averaged_rows(neutral, last_prompt_query(neutral))[:, :, neutral.grids[picture].positions]
+    return on_cells(neutral, averaged_rows(neutral, last_prompt_query(neutral)), picture)
 
 
 def check_neutral(run: Run, neutral: Run, picture: int) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qwenvl_debug.errors import QueryError
+from qwenvl_debug.maps.cells import on_cells
 from qwenvl_debug.maps.neutral import check_neutral
 from qwenvl_debug.maps.rows import remembered
 
@@ -91,11 +92,11 @@ def find_sinks(run: Run, picture: int = 0, *, neutral: Run | None = None) -> Sin
 
 def _levels(runs: Sequence[Run], picture: int) -> np.ndarray:
     """`Sinks.level` as float32 [layers, cells]."""
-    trace = runs[0].trace
-    result = np.full((trace.n_layers, len(runs[0].grids[picture].positions)), np.nan, dtype=np.float32)
+    trace, grid = runs[0].trace, runs[0].grids[picture]
+    result = np.full((trace.n_layers, grid.rows * grid.cols), np.nan, dtype=np.float32)
     for layer in trace.layers:
         kinds = [
-            one.trace.weights(layer, rows=rows)[..., one.grids[picture].positions]
+            on_cells(one, one.trace.weights(layer, rows=rows), picture)
             for one in runs
             for rows in _kinds_of_rows(one)
         ]

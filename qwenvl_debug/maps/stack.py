@@ -22,6 +22,7 @@ import numpy as np
 
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import measures
+from qwenvl_debug.maps.cells import on_cells
 from qwenvl_debug.maps.neutral import neutral_rows
 from qwenvl_debug.maps.normalise import (
     NORMALISATIONS,
@@ -161,7 +162,7 @@ def map_stack(
         raise QueryError(f"This case has pictures 0 to {len(run.grids) - 1}: there is no picture {picture}.")
     query, grid = query or default_query(run), run.grids[picture]
     rows = averaged_rows(run, query)
-    weights = rows[:, :, grid.positions]
+    weights = on_cells(run, rows, picture)
     match normalisation:
         case "row":
             values = weights

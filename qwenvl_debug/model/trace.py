@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from qwenvl_debug.errors import CaptureError
+from qwenvl_debug.model.resampler_trace import ResamplerTrace
+from qwenvl_debug.model.softmax_rows import chosen_heads, softmax_rows
 
 
 class Trace:
@@ -25,6 +27,7 @@ class Trace:
         layers: numbers of the layers that have a map, ascending.
         positions: int64 [kept rows], sequence positions whose rows can be asked for, ascending.
         tokens: length of the sequence. A last token that was never fed back has no row, and weight 0 everywhere.
+        resampled: of each picture, of which patches its tokens are made; empty where a token is a cell of its own.
     """
 
     def __init__(
@@ -38,16 +41,22 @@ class Trace:
         queries: Mapping[int, torch.Tensor],
         keys: Mapping[int, torch.Tensor],
         scaling: Mapping[int, float],
+        chosen: Mapping[int, torch.Tensor] | None = None,
+        resampled: Sequence[ResamplerTrace] = (),
     ) -> None:
         self.n_layers, self.n_heads, self.layers, self.tokens = n_layers, n_heads, layers, tokens
         self.positions = np.asarray(positions, dtype=np.int64)
         self.positions.setflags(write=False)
         self._queries, self._keys, self._scaling = dict(queries), dict(keys), dict(scaling)
+        # Of layers that choose the tokens a row looks at: bool [kept rows, keys], True where it does.
+        self._chosen = dict(chosen or {})
+        self.resampled = tuple(resampled)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the queries and keys held."""
-        return _bytes(self._queries) + _bytes(self._keys)
+        held = _bytes(self._queries) + _bytes(self._keys) + _bytes(self._chosen)
+        return held + sum(one.nbytes for one in self.resampled)
 
     def weights(
         self, layer: int, rows: int | Sequence[int] | None = None, heads: int | Sequence[int] | None = None
@@ -60,7 +69,8 @@ class Trace:
             heads: query heads counted from 0; by default all.
 
         Returns:
-            float32 [heads, rows, tokens]; each row sums to 1, and is 0 after its own position.
+            float32 [heads, rows, tokens]; each row sums to 1, and is 0 after its own position and, in a layer that
+            chooses tokens, where it did not look.
 
         Raises:
             CaptureError: the layer has no map or does not exist, a row was not kept, or a head does not exist.
@@ -74,13 +84,15 @@ class Trace:
                 f"The attention of token {int(wanted[~found][0])} was not kept: ask again with rows='all'."
             )
         key = self._keys[layer]
-        future = torch.arange(key.shape[1]) > torch.tensor(wanted)[:, None]
-        result = _softmax(
+        hidden = torch.arange(key.shape[1]) > torch.tensor(wanted)[:, None]
+        if layer in self._chosen:
+            hidden |= ~self._chosen[layer][torch.tensor(where)]
+        result = softmax_rows(
             self._queries[layer][:, torch.tensor(where)],
             key,
-            _chosen(heads, self.n_heads),
+            chosen_heads(heads, self.n_heads),
             self._scaling[layer],
-            future,
+            hidden,
         )
         missing = self.tokens - key.shape[1]
         return np.pad(result, ((0, 0), (0, 0), (0, missing))) if missing else result
@@ -89,7 +101,12 @@ class Trace:
         """Everything held: tensors by name (not copied) and the rest as JSON-ready facts; see `from_tensors`."""
         facts = {name: getattr(self, name) for name in ("n_layers", "n_heads", "tokens")}
         facts |= {"layers": list(self.layers), "positions": self.positions.tolist(), "scaling": _listed(self._scaling)}
-        return _named(queries=self._queries, keys=self._keys), facts
+        tensors = _named(queries=self._queries, keys=self._keys, chosen=self._chosen)
+        for picture, one in enumerate(self.resampled):
+            named, about = one.to_tensors()
+            tensors |= {f"resampled.{picture}.{name}": tensor for name, tensor in named.items()}
+            facts.setdefault("resampled", []).append(about)
+        return tensors, facts
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> Trace:
@@ -104,6 +121,13 @@ class Trace:
             queries=_by_layer(tensors, "queries", facts),
             keys=_by_layer(tensors, "keys", facts),
             scaling=dict(facts["scaling"]),
+            chosen={layer: tensors[name] for layer in facts["layers"] if (name := f"chosen.{layer}") in tensors},
+            resampled=[
+                ResamplerTrace(
+                    queries=tensors[f"resampled.{picture}.queries"], keys=tensors[f"resampled.{picture}.keys"], **about
+                )
+                for picture, about in enumerate(facts.get("resampled", ()))
+            ],
         )
 
 
@@ -163,10 +187,10 @@ class VisionTrace:
         if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
             raise CaptureError(f"The picture has patches 0 to {count - 1}.")
         index, windows = torch.tensor(wanted), self._windows[layer]
-        return _softmax(
+        return softmax_rows(
             self._queries[layer][:, index],
             self._keys[layer],
-            _chosen(heads, self.n_heads),
+            chosen_heads(heads, self.n_heads),
             self._scaling[layer],
             windows[index][:, None] != windows,
         )
@@ -192,38 +216,6 @@ class VisionTrace:
             windows=_by_layer(tensors, "windows", facts),
             scaling=dict(facts["scaling"]),
         )
-
-
-def _softmax(
-    query: torch.Tensor, key: torch.Tensor, heads: Sequence[int], scaling: float, hidden: torch.Tensor
-) -> np.ndarray:
-    """softmax(q k^T * scaling), one matrix product per key head, so that shared keys are never repeated.
-
-    Args:
-        query: [query heads, rows, head_dim].
-        key: [key heads, keys, head_dim]; query head h uses key head h // (query heads / key heads).
-        heads: the query heads wanted, in the order wanted.
-        scaling: factor of the dot products.
-        hidden: bool [rows, keys], True where a row may not look.
-
-    Returns:
-        float32 [len(heads), rows, keys].
-    """
-    group = query.shape[0] // key.shape[0]
-    result = torch.empty(len(heads), query.shape[1], key.shape[1])
-    for shared in sorted({head // group for head in heads}):
-        slots = [slot for slot, head in enumerate(heads) if head // group == shared]
-        asking = query[[heads[slot] for slot in slots]].float().flatten(0, 1)
-        result[slots] = (asking @ key[shared].float().T).unflatten(0, (len(slots), -1))
-    return result.mul_(scaling).masked_fill_(hidden, float("-inf")).softmax(-1).numpy()
-
-
-def _chosen(heads: int | Sequence[int] | None, n_heads: int) -> list[int]:
-    chosen = list(range(n_heads)) if heads is None else [int(head) for head in np.atleast_1d(heads)]
-    for head in chosen:
-        if not 0 <= head < n_heads:
-            raise CaptureError(f"There is no head {head}: heads are 0 to {n_heads - 1}.")
-    return chosen
 
 
 def _check_layer(layer: int, layers: tuple[int, ...], n_layers: int | None) -> None:

@@ -25,6 +25,7 @@ class HandTrace:
     n_layers: int = 3
     n_heads: int = 2
     layers: tuple[int, ...] = (0, 2)
+    resampled: tuple = ()
 
     def weights(self, layer, rows=None, heads=None):
         return np.stack([self.rows[layer, row] for row in rows], axis=1).astype(np.float32)

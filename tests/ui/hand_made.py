@@ -24,6 +24,7 @@ class HandTrace:
     n_layers: int = 3
     n_heads: int = 2
     layers: tuple[int, ...] = (0, 2)
+    resampled: tuple = ()
 
     def weights(self, layer, rows=None, heads=None):
         assert layer in self.layers
