@@ -21,7 +21,19 @@ from qwenvl_debug.compare import Comparison, compare
 if TYPE_CHECKING:
     from qwenvl_debug.case import Case, Picture, is_right
     from qwenvl_debug.errors import QwenVLDebugError
-    from qwenvl_debug.maps import AttentionMap, MapStack, Query, answer_query, map_stack, question_query
+    from qwenvl_debug.maps import (
+        AttentionMap,
+        MapStack,
+        Query,
+        answer_query,
+        ask_neutral,
+        find_sinks,
+        map_stack,
+        question_query,
+        row_shares,
+        span_query,
+        word_query,
+    )
     from qwenvl_debug.model import DebugModel, Run, load_model
     from qwenvl_debug.regions import Brush, Ellipse, Mask, Polygon, Rectangle, Region, score, score_table
     from qwenvl_debug.report import overlay
@@ -42,13 +54,18 @@ _HOME = {
     "Region": "regions",
     "Run": "model",
     "answer_query": "maps",
+    "ask_neutral": "maps",
+    "find_sinks": "maps",
     "is_right": "case",
     "load_model": "model",
     "map_stack": "maps",
     "overlay": "report",
     "question_query": "maps",
+    "row_shares": "maps",
     "score": "regions",
     "score_table": "regions",
+    "span_query": "maps",
+    "word_query": "maps",
 }
 
 __version__ = version("qwenvl-debug")
@@ -69,14 +86,19 @@ __all__ = [
     "Region",
     "Run",
     "answer_query",
+    "ask_neutral",
     "compare",
+    "find_sinks",
     "is_right",
     "load_model",
     "map_stack",
     "overlay",
     "question_query",
+    "row_shares",
     "score",
     "score_table",
+    "span_query",
+    "word_query",
 ]
 
 

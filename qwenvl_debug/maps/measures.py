@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qwenvl_debug.maps.normalise import NORMALISATIONS
+from qwenvl_debug.maps.query import SAY
+from qwenvl_debug.maps.sinks import RULE
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -143,7 +147,7 @@ MEASURES: dict[str, Measure] = {
 
 
 def markdown(measures: dict[str, Measure]) -> str:
-    """The page docs/measures.md on these measures, which is on those of regions too."""
+    """The page docs/measures.md on these measures, which is on those of regions too, and on the normalisations."""
     parts = [
         "# Measures",
         "What every number in the app, the tables and the JSON means. A is a map (>= 0) over the cells of one\n"
@@ -159,7 +163,18 @@ def markdown(measures: dict[str, Measure]) -> str:
             f"- **Example:** {measure.example}\n"
             f"- **Source:** {measure.source}",
         ]
-    return "\n\n".join(parts) + "\n"
+    parts += [
+        "# Normalisations",
+        "What the numbers of a map are shares of, before any of the above is measured. Where several tokens ask, their\n"
+        f"rows are averaged first: {SAY[0].lower()}{SAY[1:]}",
+    ]
+    for key, text in NORMALISATIONS.items():
+        parts += [
+            f"## {text.name} (`{key}`)",
+            text.plain,
+            f"- **Formula:** `{text.formula}`\n- **Source:** {text.source}",
+        ]
+    return "\n\n".join([*parts, f"**Sinks.** {RULE}"]) + "\n"
 
 
 def _bound(value: float) -> str:
