@@ -165,8 +165,8 @@ def markdown(measures: dict[str, Measure]) -> str:
         ]
     parts += [
         "# Normalisations",
-        "What the numbers of a map are shares of, before any of the above is measured. Where several tokens ask, their\n"
-        f"rows are averaged first: {SAY[0].lower()}{SAY[1:]}",
+        "What the numbers of a map are shares of, before any of the above is measured. Where several tokens ask,\n"
+        f"their rows are averaged first: {SAY[0].lower()}{SAY[1:]}",
     ]
     for key, text in NORMALISATIONS.items():
         parts += [
