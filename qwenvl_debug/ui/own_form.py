@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from qwenvl_debug.case import MAX_CHARACTERS, Picture
+from qwenvl_debug.case import MAX_CHARACTERS, Case, Picture
 from qwenvl_debug.errors import PictureError
-from qwenvl_debug.ui.pairs import Choice, own_choice, vault
+from qwenvl_debug.ui.pairs import OWN, Choice, own_choice, vault
 from qwenvl_debug.ui.sentence import plain, show_error
 
 TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif"]
@@ -33,6 +33,20 @@ def ask() -> Choice | None:
     elif asked != _inputs(kept):
         st.caption("Shown below: what was asked last. Press “Ask both” to use what you changed.")
     return choice
+
+
+def take(correct: Case, failing: Case) -> None:
+    """Make two cases the pair of one's own, as if someone had filled in the form. Call it in a callback."""
+    kept = {side: vault().keep(case.pictures[0]) for side, case in (("correct", correct), ("failing", failing))}
+    texts = {"ask": correct.question, "expect": correct.expected or ""}
+    texts["ask2"] = "" if failing.question == correct.question else failing.question
+    texts["expect2"] = "" if failing.expected == correct.expected else failing.expected or ""
+    for name, text in texts.items():
+        st.session_state[f"own_{name}"] = text
+    st.session_state.kept = kept
+    st.session_state.asked = _inputs(kept)
+    st.session_state.pair = OWN
+    st.session_state.pop("link", None)
 
 
 def _form(kept: dict[str, str]) -> None:
