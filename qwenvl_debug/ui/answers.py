@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwenvl_debug.errors import QueryError
+from qwenvl_debug.ui import archive
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Case
@@ -21,11 +22,14 @@ class Answers:
     Attributes:
         correct, failing: each side's run with the answer the model chose.
         forced: both sides' runs with the expected answer fed in, or None where no answer was expected.
+        stored: when the oldest of them that was found in the store was made, ISO 8601 in UTC; None where all were
+            made now.
     """
 
     correct: Run
     failing: Run
     forced: tuple[Run, Run] | None
+    stored: str | None = None
 
     @property
     def nbytes(self) -> int:
@@ -44,15 +48,26 @@ class Answers:
 
 
 def answer_pair(
-    name: str, correct: Case, failing: Case, worker: Worker, progress: Progress, cancel: threading.Event
+    name: str,
+    correct: Case,
+    failing: Case,
+    worker: Worker,
+    progress: Progress,
+    cancel: threading.Event,
+    *,
+    fresh: bool = False,
 ) -> Answers:
-    """Load the model where needed and run both cases. Called on the worker's thread.
+    """Load the model where needed and answer both cases, from the store where the same was asked before.
+
+    Called on the worker's thread.
 
     Args:
         name: the model's name, see `load_model`.
         correct, failing: the two cases. The expected answer of the correct one (else of the other) is the target.
         worker, progress, cancel: see `Worker.submit`.
+        fresh: run the model even where a stored run answers.
     """
+    found: list[str] = []
     target = correct.expected or failing.expected
     steps = 3 if target is None else 5
     model = worker.model(name, lambda part, text: progress(part / steps, text))
@@ -62,7 +77,10 @@ def answer_pair(
             progress((step + (done / of if of else 0.0)) / steps, f"{words}: {text}" if text else words)
 
         progress(step / steps, words)
-        return model.ask(case, target=target, progress=inner, cancel=cancel)
+        answer = archive.answer(model, case, target=target, fresh=fresh, progress=inner, cancel=cancel)
+        if answer.stored:
+            found.append(answer.run.provenance.created)
+        return answer.run
 
     runs = ask(correct, 1, "Asking about the correct picture"), ask(failing, 2, "Asking about the failing picture")
     forced = None
@@ -70,4 +88,4 @@ def answer_pair(
         words = "Feeding the expected answer"
         forced = ask(correct, 3, words, target), ask(failing, 4, words, target)
     progress(1.0, "Done")
-    return Answers(*runs, forced)
+    return Answers(*runs, forced, stored=min(found, default=None))

@@ -159,8 +159,13 @@ def answer(
         if found is not None:
             return Answer(replace(found.run, model=model), stored=True)
     run = model.ask(case, target=target, progress=progress, cancel=cancel, **settings)
-    attempt(lambda kept: room.save_run(kept, run), None, keeping=True)
+    keep_run(run)
     return Answer(run, stored=False)
+
+
+def keep_run(run: Run) -> None:
+    """Keep a run with its case and pictures, in the background."""
+    _later(("run", *_made(run)), lambda kept: room.save_run(kept, run))
 
 
 def keep_case(case: Case) -> None:
@@ -181,7 +186,7 @@ def keep_comparison(comparison: Comparison) -> None:
     slider makes none.
     """
     sides = comparison.left, comparison.right
-    key = tuple((run.provenance.created, run.provenance.seconds) for run in comparison.asked)
+    key = tuple(_made(run) for run in comparison.asked)
     asked = tuple((side.query.tokens, side.normalisation, side.grid.picture) for side in sides)
     _later(("comparison", key, asked), lambda kept: room.save_comparison(kept, comparison))
 
@@ -208,8 +213,7 @@ def keep_scores(
     def keep(kept: room.Store) -> None:
         room.save_scores(kept, room.save_run(kept, run), region, query, values, picture, normalisation)
 
-    made = run.provenance.created, run.provenance.seconds
-    _later(("scores", made, hash(region), query.tokens, tuple(values), picture, normalisation), keep)
+    _later(("scores", _made(run), hash(region), query.tokens, tuple(values), picture, normalisation), keep)
 
 
 def settle(seconds: float = 30) -> None:
@@ -224,6 +228,11 @@ def settle(seconds: float = 30) -> None:
 
 KEPT_KEYS = 20_000
 """So many things are remembered as kept already; beyond that they are looked up in the store once more."""
+
+
+def _made(run: Run) -> tuple[str, float]:
+    """What tells this run from every other."""
+    return run.provenance.created, run.provenance.seconds
 
 
 def _later(key: tuple[Any, ...], keep: Callable[[room.Store], Any]) -> None:

@@ -174,8 +174,8 @@ def follow(shas: tuple[str, ...], key: str) -> None:
     _FOLLOW(
         data={"store": store.folder.name if store else "", "pictures": [_told(sha) for sha in shas]}, key=key, height=1
     )
-    if said := archive.notice():
-        st.caption(plain(f"{said} What you draw stays in this browser meanwhile."))
+    if (said := archive.opened().trouble) and any(_link(sha).open for sha in shas):
+        st.caption(plain(f"{said} Your drawing stays in this browser until then."))
 
 
 def _keep(picture: Picture, changes: tuple[Change, ...], taken: dict[str, str]) -> bool:

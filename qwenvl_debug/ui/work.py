@@ -1,11 +1,14 @@
-"""Running a pair of cases from a page: hand it to the worker, show how far it is, stop it, try again."""
+"""Running a pair of cases from a page: hand it to the worker, show how far it is, stop it, ask again."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, tzinfo
 from functools import partial
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
+from qwenvl_debug.ui import archive
 from qwenvl_debug.ui.answers import answer_pair
 from qwenvl_debug.ui.jobs import Job, worker
 from qwenvl_debug.ui.pairs import Choice
@@ -28,7 +31,8 @@ def submit(model: str, choice: Choice) -> Job | None:
     st.session_state.scope = scope
     if st.session_state.get("stopped") == scope:
         return None
-    work = partial(answer_pair, model, choice.correct, choice.failing)
+    fresh = st.session_state.pop("fresh", None) == scope
+    work = partial(answer_pair, model, choice.correct, choice.failing, fresh=fresh)
     job = worker().submit(scope, work, who)
     job.wait(0.35)  # a short piece of work needs no progress bar
     return job
@@ -50,6 +54,50 @@ def status(job: Job | None, scope: tuple[str, ...]) -> None:
             if st.button("Try again", key="try_again"):
                 worker().forget(scope)
                 st.rerun()
+    elif job.result.stored is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(
+                f"Answered on {when(job.result.stored, _zone())}",
+                width="content",
+                help="The same model was asked the same about these pictures before, with the same settings: its "
+                "answer was kept, and asking again gives the same one unless the model or the program changed.",
+            )
+            st.button(
+                "Ask again",
+                key="ask_again",
+                type="tertiary",
+                help="Run the model anew. The earlier answer stays in the store; what you typed and drew stays too.",
+                on_click=_ask_again,
+                args=(scope,),
+            )
+    if said := archive.notice():
+        st.caption(plain(said))
+
+
+def when(moment: str, zone: tzinfo, today: datetime | None = None) -> str:
+    """A moment as a person says it: “12 Nov, 14:03”, with the year where it is not this one.
+
+    Args:
+        moment: ISO 8601 with its offset.
+        zone: where the person is.
+        today: in place of now.
+    """
+    there = datetime.fromisoformat(moment).astimezone(zone)
+    now = (today or datetime.now(UTC)).astimezone(zone)
+    year = "" if there.year == now.year else f" {there.year}"
+    return f"{there.day} {there:%b}{year}, {there:%H:%M}"
+
+
+def _zone() -> tzinfo:
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def _ask_again(scope: tuple[str, ...]) -> None:
+    worker().forget(scope)
+    st.session_state.fresh = scope
 
 
 @st.fragment(run_every=0.5)

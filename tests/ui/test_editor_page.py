@@ -42,7 +42,7 @@ def pair(tmp_path, monkeypatch):
         **files,
     )
 
-    def answer_pair(name, correct, failing, *_):
+    def answer_pair(name, correct, failing, *_, **__):
         words = (("Pearl", None, 0.8),)
         runs = [
             HandRun(run.trace, run.tokens, run.answer, case=case)
