@@ -23,8 +23,8 @@ from qwenvl_debug.errors import Cancelled, QwenVLDebugError
 if TYPE_CHECKING:
     from qwenvl_debug.model import DebugModel
 
-KEPT_RESULTS = 12
-"""Finished jobs whose results are kept. A result holds two to four runs with their traces."""
+KEPT_RESULTS = 48
+"""Finished jobs whose results are kept. A result holds up to four runs with their traces, or little."""
 
 KEPT_BYTES = 2 << 30
 """Memory that kept results may fill together (their `nbytes`); the latest is kept whatever its size."""

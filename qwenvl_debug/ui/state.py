@@ -12,13 +12,14 @@ from uuid import uuid4
 
 import streamlit as st
 
+from qwenvl_debug.maps import NORMALISATIONS
+from qwenvl_debug.ui.asks import LONGEST_REF
 from qwenvl_debug.ui.pairs import OWN
 from qwenvl_debug.ui.viewer import SCOPE, VIEW
 
 MODEL = "micro"
 """The bundled model, which needs no download and no name in the address."""
 
-SHOWS = {"picture": "share of the picture", "row": "share of all attention"}
 _NUMBER = re.compile(r"\d{1,4}")
 
 
@@ -55,7 +56,7 @@ def query_for(scope: Any, default: str) -> dict[str, str]:
         queries[scope] = {
             "left": link.get("left", default),
             "right": link.get("right", default),
-            "shows": link["shows"] if link.get("shows") in SHOWS else "picture",
+            "shows": link["shows"] if link.get("shows") in NORMALISATIONS else "picture",
         }
     return queries[scope]
 
@@ -64,24 +65,26 @@ def choose_query(scope: Any, chosen: Any) -> None:
     """Take over what the viewer sent; anything but three short texts is left aside."""
     if not isinstance(chosen, dict):
         return
-    wanted = {name: str(chosen.get(name, ""))[:8] for name in ("left", "right", "shows")}
-    if wanted["shows"] in SHOWS:
+    wanted = {name: str(chosen.get(name, ""))[:LONGEST_REF] for name in ("left", "right", "shows")}
+    if wanted["shows"] in NORMALISATIONS:
         st.session_state.setdefault("queries", {})[scope] = wanted
 
 
-def seed_for(scope: Any, layers: int, heads: int, best_layer: int) -> dict[str, Any]:
-    """Which layer and head the viewer opens with: the link's the first time, else the most different layer's mean.
+def seed_for(scope: Any, layers: int, heads: int, layer: int, head: int) -> dict[str, Any]:
+    """Where the viewer opens: where the link says the first time, else at this layer and head (-1 is the mean).
 
     Kept for the session: the viewer's data must not change with the slider, or all maps would be sent again.
     """
     seeds = st.session_state.setdefault("seeds", {})
     if scope not in seeds:
         link = st.session_state.pop("link", {})
-        layer, head = link.get("layer", ""), link.get("head", "")
+        wanted = {name: link[name] for name in ("layer", "head") if _NUMBER.fullmatch(link.get(name, ""))}
         seeds[scope] = {
             "id": f"{len(seeds)}-{uuid4().hex[:8]}",
-            "layer": min(int(layer), layers - 1) if _NUMBER.fullmatch(layer) else best_layer,
-            "head": min(int(head), heads - 1) if _NUMBER.fullmatch(head) else -1,
+            "layer": min(int(wanted.get("layer", layer)), layers - 1),
+            "head": min(int(wanted["head"]), heads - 1) if "head" in wanted else -1 if "layer" in wanted else head,
+            "overlay": "difference" if link.get("overlay") == "difference" else "own",
+            "stated": bool(wanted),
         }
     return seeds[scope]
 
@@ -94,6 +97,25 @@ def open_at(scope: Any, layer: int, head: int) -> None:
 def forget_link() -> None:
     """Another pair was chosen: what the first address asked for no longer counts."""
     st.session_state.pop("link", None)
+
+
+def suggest(scope: Any, layer: int, head: int) -> None:
+    """Have the viewer go to a layer and head once for this comparison, unless someone has moved it already."""
+    suggested = st.session_state.setdefault("suggested", set())
+    if scope not in suggested:
+        suggested.add(scope)
+        go_to(layer, head)
+        st.session_state.go["suggested"] = True
+
+
+def want_sinks() -> None:
+    """Someone wants to see the sinks; they are looked for from now on."""
+    st.session_state.sinks = True
+
+
+def sinks_wanted() -> bool:
+    """Whether someone wants to see the sinks."""
+    return st.session_state.get("sinks", False)
 
 
 def go_to(layer: int, head: int | None) -> None:

@@ -22,24 +22,41 @@ def _read(*names: str) -> str:
     return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
+_SCRIPTS = (
+    "palettes", "maps", "difference", "painting", "address", "chips", "picture", "zoom", "marks", "swipe", "mosaic",
+    "legend", "save", "controls", "viewer",
+)  # fmt: skip
 _VIEWER = st.components.v2.component(
     "qwenvl_debug_viewer",
     html=_read("viewer.html"),
-    css=_read("viewer.css"),
-    js=_read("palettes.js", "maps.js", "address.js", "chips.js", "picture.js", "legend.js", "viewer.js"),
+    css=_read("viewer.css", "panels.css"),
+    js=_read(*(f"{name}.js" for name in _SCRIPTS)),
 )
 _KEEPER = st.components.v2.component("qwenvl_debug_keeper", js=_read("address.js", "keeper.js"))
+_EXTRAS = st.components.v2.component("qwenvl_debug_extras", js=_read("extras.js"))
 
 
-def viewer(data: dict[str, Any], *, key: str, on_query: Callable[[], None]) -> None:
+def viewer(
+    data: dict[str, Any],
+    *,
+    key: str,
+    on_query: Callable[[], None] = lambda: None,
+    on_sinks: Callable[[], None] = lambda: None,
+) -> None:
     """Mount the viewer.
 
     Args:
-        data: what `compare_view.viewer_data` makes; only what changes it is sent again.
+        data: what `viewer_data` makes; any change sends all of it again.
         key: the component's key; `st.session_state[key]["query"]` holds {left, right, shows} once someone chose.
-        on_query: called when someone chooses other words.
+        on_query: called when someone chooses other words, or another normalisation.
+        on_sinks: called when someone wants to see the sinks.
     """
-    _VIEWER(data=data, key=key, on_query_change=on_query)
+    _VIEWER(data=data, key=key, on_query_change=on_query, on_sinks_change=on_sinks)
+
+
+def extras(data: dict[str, Any], *, key: str) -> None:
+    """Give the viewer what is known beside its maps, see `extras.extras_data`; it may come later and change alone."""
+    _EXTRAS(data=data, key=key, height=1)
 
 
 def keeper(place: dict[str, Any], go: dict[str, Any], *, key: str) -> None:
@@ -47,7 +64,8 @@ def keeper(place: dict[str, Any], go: dict[str, Any], *, key: str) -> None:
 
     Args:
         place: {scope, view, address}, see `place_of`.
-        go: {number, layer, head}; a new number moves the viewer there (head None leaves the head as it is).
+        go: {number, layer, head, suggested}; a new number moves the viewer there (head None leaves the head as it is),
+            a suggestion only while nobody has moved it.
         key: the component's key.
     """
     _KEEPER(data={"place": place, "go": go}, key=key, height=1)

@@ -41,18 +41,22 @@ function shareAt(maps, layer, head, row, col) {
   return (map.bytes[row * maps.cols + col] / 255) * map.scale
 }
 
-/** The byte that `part` of the cells do not exceed. */
-function quantile(bytes, part) {
-  const sorted = Uint8Array.from(bytes).sort()
+/** The value that `part` of the cells do not exceed. */
+function quantile(values, part) {
+  const sorted = values.slice().sort()
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]
 }
 
-/** Where the colour scale ends, as a share: one number for both sides. reach: "cell", "calm" or "layers". */
+/** Numbers of the layers that the colour scale has to hold. reach: "cell", "calm" or "layers". */
+function scaledLayers(maps, layer, reach) {
+  return reach === "layers" ? [...Array(maps.layers).keys()] : [layer]
+}
+
+/** Where the colour scale ends, as a share: one number for both sides. */
 function scaleTop(sides, layer, head, reach) {
   let top = 0
   for (const maps of sides) {
-    const layers = reach === "layers" ? [...Array(maps.layers).keys()] : [layer]
-    for (const each of layers) {
+    for (const each of scaledLayers(maps, layer, reach)) {
       const map = mapAt(maps, each, head)
       if (!Number.isFinite(map.scale)) continue
       const brightest = reach === "calm" ? quantile(map.bytes, 0.98) : 255
@@ -60,4 +64,15 @@ function scaleTop(sides, layer, head, reach) {
     }
   }
   return top
+}
+
+/** The part of a map that lies on a region, 0..1; NaN where there is no map. coverage: Uint8Array, 255 is all of a cell. */
+function massOn(map, coverage) {
+  let inside = 0
+  let all = 0
+  for (let i = 0; i < map.bytes.length; i++) {
+    inside += map.bytes[i] * coverage[i]
+    all += map.bytes[i]
+  }
+  return Number.isFinite(map.scale) && all > 0 ? inside / all / 255 : NaN
 }

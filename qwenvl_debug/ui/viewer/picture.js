@@ -8,7 +8,7 @@ function makeSide(template, index, viewer) {
     index, root,
     name: find(".name"), verdict: find(".verdict"),
     rows: { q: find(".question"), a: find(".answer"), t: find(".target") },
-    frame: find(".frame"), sheet: find(".sheet"), image: find("img"),
+    frame: find(".frame"), sheet: find(".sheet"), image: find("img"), marks: find(".marks"),
     canvas: find(".cells"), outline: find(".outline"), readout: find(".readout"),
   }
   root.classList.add(index === 0 ? "correct" : "failing")
@@ -16,12 +16,12 @@ function makeSide(template, index, viewer) {
     const box = side.canvas.getBoundingClientRect()
     const maps = viewer.maps?.[index]
     if (!maps || viewer.drag?.moved) return
-    viewer.pointAt(index,
+    pointAt(viewer, index,
       clamp(Math.floor(((event.clientY - box.top) / box.height) * maps.rows), maps.rows),
       clamp(Math.floor(((event.clientX - box.left) / box.width) * maps.cols), maps.cols))
   }
-  side.canvas.onpointerleave = () => viewer.pointAt(null)
-  side.canvas.onblur = () => viewer.pointAt(null)
+  side.canvas.onpointerleave = () => pointAt(viewer, null)
+  side.canvas.onblur = () => pointAt(viewer, null)
   side.canvas.onkeydown = event => steerCell(event, viewer, index)
   return side
 }
@@ -39,48 +39,41 @@ function steerCell(event, viewer, index) {
     const here = viewer.cell && viewer.cell.side === index
       ? [viewer.cell.row, viewer.cell.col]
       : [Math.floor(maps.rows / 2) - steps[event.key][0], Math.floor(maps.cols / 2) - steps[event.key][1]]
-    viewer.pointAt(index, clamp(here[0] + steps[event.key][0], maps.rows), clamp(here[1] + steps[event.key][1], maps.cols))
-  } else if (event.key === "Escape") viewer.pointAt(null)
-  else if (event.key === "+" || event.key === "=") viewer.zoomTo(viewer.zoom.scale * 1.5)
-  else if (event.key === "-") viewer.zoomTo(viewer.zoom.scale / 1.5)
+    pointAt(viewer, index, clamp(here[0] + steps[event.key][0], maps.rows), clamp(here[1] + steps[event.key][1], maps.cols))
+  } else if (event.key === "Escape") pointAt(viewer, null)
+  else if (event.key === "+" || event.key === "=") zoomTo(viewer, viewer.zoom.scale * 1.5)
+  else if (event.key === "-") zoomTo(viewer, viewer.zoom.scale / 1.5)
   else return
   event.preventDefault()
 }
 
-/** RGBA bytes of a map, one pixel per cell. */
-function paintCells(maps, layer, head, top, palette, opacity) {
-  const map = mapAt(maps, layer, head)
-  const pixels = new ImageData(maps.cols, maps.rows)
-  if (!Number.isFinite(map.scale)) return pixels
-  const table = paletteTable(palette)
-  for (let i = 0; i < map.bytes.length; i++) {
-    const t = top > 0 ? Math.min(1, ((map.bytes[i] / 255) * map.scale) / top) : 0
-    const at = Math.round(t * 255) * 3
-    pixels.data.set([table[at], table[at + 1], table[at + 2], Math.round(255 * cellAlpha(t, opacity))], i * 4)
+/** The cell of the other side that lies at the same place: of what is seen where that is known, else of the frame. */
+function sameCell(viewer, cell, from, to) {
+  const sizes = viewer.data.sides
+  let x = (cell.col + 0.5) / viewer.maps[from].cols
+  let y = (cell.row + 0.5) / viewer.maps[from].rows
+  const matrix = viewer.extras?.alignment.matrix
+  if (matrix) {
+    const there = across(from === 0 ? matrix : inverse(matrix), x * sizes[from].width, y * sizes[from].height)
+    x = there[0] / sizes[to].width
+    y = there[1] / sizes[to].height
+    if (!(x >= 0 && x < 1 && y >= 0 && y < 1)) return null
   }
-  return pixels
+  const { rows, cols } = viewer.maps[to]
+  return { row: clamp(Math.floor(y * rows), rows), col: clamp(Math.floor(x * cols), cols) }
 }
 
-/** Draw cells with hard edges: one cell is one pixel of a small canvas, stretched without smoothing. */
-function drawCells(canvas, pixels, width, height) {
-  const small = new OffscreenCanvas(pixels.width, pixels.height)
-  small.getContext("2d").putImageData(pixels, 0, 0)
-  if (canvas.width !== width || canvas.height !== height) {
-    canvas.width = width
-    canvas.height = height
-  }
-  const pen = canvas.getContext("2d")
-  pen.clearRect(0, 0, width, height)
-  pen.imageSmoothingEnabled = false
-  pen.drawImage(small, 0, 0, width, height)
-}
-
-/** The cell of another grid that lies at the same place of its picture. */
-function sameCell(cell, from, to) {
-  return {
-    row: clamp(Math.floor(((cell.row + 0.5) / from.rows) * to.rows), to.rows),
-    col: clamp(Math.floor(((cell.col + 0.5) / from.cols) * to.cols), to.cols),
-  }
+/** Outline a cell on both sides and say its share; side null lets go. */
+function pointAt(viewer, side, row, col) {
+  viewer.cell = side === null || !viewer.maps ? null : { side, row, col }
+  viewer.sides.forEach((each, index) => {
+    const cell = viewer.cell && (index === side ? viewer.cell : sameCell(viewer, viewer.cell, side, index))
+    if (viewer.maps) outlineCell(each, viewer.maps[index], cell)
+    each.readout.textContent = cell ? cellWords(viewer, index, cell) : viewer.cell ? "not on this picture" : sumWords(viewer, index)
+  })
+  viewer.live.textContent = viewer.cell
+    ? viewer.sides.map((each, index) => `${viewer.data.sides[index].name}: ${each.readout.textContent}`).join(". ")
+    : ""
 }
 
 function outlineCell(side, maps, cell) {
@@ -90,4 +83,28 @@ function outlineCell(side, maps, cell) {
   side.outline.style.top = `${(cell.row / maps.rows) * 100}%`
   side.outline.style.width = `${100 / maps.cols}%`
   side.outline.style.height = `${100 / maps.rows}%`
+}
+
+function cellWords(viewer, index, cell) {
+  const maps = viewer.maps[index]
+  const place = `Row ${cell.row + 1}, column ${cell.col + 1}: `
+  if (showsDifference(viewer)) {
+    const value = differenceOf(viewer, index, viewer.layer, viewer.head)?.[cell.row * maps.cols + cell.col] ?? NaN
+    const more = value > 0 ? "more in the correct run" : value < 0 ? "more in the failing run" : "the same in both"
+    return `${place}${percent(Math.abs(value))} ${more}`
+  }
+  const share = shareAt(maps, viewer.layer, viewer.head, cell.row, cell.col)
+  const times = share * maps.rows * maps.cols
+  const even = viewer.data.whole && Number.isFinite(times)
+    ? `, ${times.toFixed(times >= 10 ? 0 : times >= 1 ? 1 : 2)} times an even spread` : ""
+  const sink = viewer.marking.sinks && isSink(viewer, index, cell) ? ", a sink" : ""
+  return `${place}${percent(share)} ${viewer.data.noun}${even}${sink}`
+}
+
+function sumWords(viewer, index) {
+  const sent = viewer.data?.sides[index]
+  if (!viewer.maps || !sent.imageShare) return ""
+  const share = sent.imageShare[viewer.layer]?.[viewer.head + 1]
+  if (share === null || share === undefined) return ""
+  return `${percent(share)} of this layer's attention goes to the picture; point at a cell for its share`
 }

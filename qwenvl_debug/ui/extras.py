@@ -1,0 +1,105 @@
+"""What does the viewer know beside the maps? How the pictures lie on each other, sinks, and the regions drawn."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qwenvl_debug.regions import coverage, region_mask
+from qwenvl_debug.regions.record import from_record, to_record
+from qwenvl_debug.ui import drawings
+from qwenvl_debug.ui.region_overlay import outlines
+
+if TYPE_CHECKING:
+    from qwenvl_debug.case import Picture
+    from qwenvl_debug.compare import Alignment, Comparison, Overlap
+    from qwenvl_debug.maps import MapStack, Sinks
+
+NOT_ALIGNED = "The pictures do not lie on each other, so cells cannot be compared one to one"
+
+
+def extras_data(
+    identity: str, comparison: Comparison, pictures: tuple[Picture, Picture], sinks: tuple[Sinks, Sinks] | None
+) -> dict[str, Any]:
+    """Everything but the maps, JSON-ready.
+
+    Args:
+        identity: of the maps it belongs to.
+        comparison: what is compared.
+        pictures: the correct and the failing one.
+        sinks: of both sides, or None while nobody asked for them.
+    """
+    alignment = comparison.alignment
+    possible = comparison.pieces is not None
+    return {
+        "id": identity,
+        "alignment": {
+            "kind": alignment.kind,
+            "text": statement(alignment),
+            "reason": alignment.reason,
+            "matrix": None if alignment.homography is None else [float(v) for v in np.ravel(alignment.homography)],
+        },
+        "difference": {"possible": possible, "why": "" if possible else f"{NOT_ALIGNED}: {alignment.reason}"},
+        "pieces": pieces_payload(comparison.pieces),
+        "regions": [
+            regions_payload(picture, stack)
+            for picture, stack in zip(pictures, (comparison.left, comparison.right), strict=True)
+        ],
+        "sinks": None if sinks is None else sinks_payload(sinks),
+    }
+
+
+def statement(alignment: Alignment) -> str:
+    """How the two pictures lie on each other, in one line."""
+    said = " Stated by you." if alignment.stated else ""
+    if alignment.kind == "same frame":
+        return f"Same frame: cells are compared one to one.{said}"
+    if alignment.kind == "registered":
+        return (
+            f"Registered: {alignment.inliers} of {alignment.matches} points found on both pictures agree "
+            f"to {alignment.error:.1f} px.{said}"
+        )
+    return f"Not aligned: {alignment.reason} Compared through regions and layer figures only.{said}"
+
+
+def pieces_payload(pieces: Overlap | None) -> dict[str, Any] | None:
+    """How the grids lie on each other, for the browser's difference; None where they are equal, or not laid at all."""
+    if pieces is None or pieces.equal:
+        return None
+    return {
+        "cells": [_packed(cells.astype("<i4")) for cells in pieces.cells],
+        "shares": [_packed(shares.astype("<f4")) for shares in pieces.shares],
+        "seen": [_packed((pieces.seen(side) >= 0.5).astype(np.uint8)) for side in (0, 1)],
+    }
+
+
+def regions_payload(picture: Picture, stack: MapStack) -> list[dict[str, Any]]:
+    """The regions drawn on a picture: outline, and how much of each cell they cover (255 is all of it)."""
+    drawn = {region.name: region for region in (drawings.load(picture.sha256) or drawings.Drawing()).regions()[0]}
+    found = []
+    for outline in outlines(picture):
+        record = json.dumps(to_record(drawn[outline["name"]]), sort_keys=True)
+        cells, chance = _covered(record, picture.size, (stack.grid.rows, stack.grid.cols))
+        found.append({**outline, "coverage": cells, "chance": chance})
+    return found
+
+
+@lru_cache(maxsize=512)
+def _covered(record: str, size: tuple[int, int], grid: tuple[int, int]) -> tuple[str, float]:
+    """How much of each cell a region covers, packed, and the share of the picture that it covers."""
+    covered = coverage(region_mask(from_record(json.loads(record)), size), grid)
+    return _packed(np.round(covered * 255).astype(np.uint8)), float(covered.mean(dtype=np.float64))
+
+
+def sinks_payload(sinks: tuple[Sinks, Sinks]) -> dict[str, Any]:
+    """The cells that are sinks, by side and layer, and the rule that found them."""
+    sides = [[np.flatnonzero(layer).tolist() for layer in one.cells] for one in sinks]
+    return {"rule": sinks[0].rule, "sides": sides}
+
+
+def _packed(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()

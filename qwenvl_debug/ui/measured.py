@@ -1,0 +1,127 @@
+"""What is asked of the model beside the two cases: the neutral question, and the correct case harmlessly changed.
+
+Each is a job of its own on the worker. A page calls the functions here on every run; they start what is needed, and
+return what is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from qwenvl_debug.compare import harmless_runs, noise_floor
+from qwenvl_debug.compare.figures import figures
+from qwenvl_debug.compare.region_mass import region_masses
+from qwenvl_debug.maps import NEUTRAL_TOKENS, neutral_case
+from qwenvl_debug.ui import archive, drawings
+from qwenvl_debug.ui.follow_up import started
+
+if TYPE_CHECKING:
+    from qwenvl_debug.case import Picture
+    from qwenvl_debug.compare import Comparison, RegionChoice
+    from qwenvl_debug.model import Run
+    from qwenvl_debug.ui.follow_up import Key, Work
+    from qwenvl_debug.ui.jobs import Progress, Worker
+    from qwenvl_debug.ui.pairs import Choice
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Further runs of a case or a pair of cases, in the order they were made; `names` where each has one."""
+
+    runs: tuple[Run, ...]
+    names: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that their traces fill."""
+        return sum(run.trace.nbytes for run in self.runs)
+
+
+def neutral_key(model: str, choice: Choice) -> Key:
+    """What tells the neutral question about one pair of pictures from another."""
+    cases = choice.correct, choice.failing
+    return (model, "neutral", *(part for one in cases for part in (one.pictures[0].sha256, neutral_case(one).question)))
+
+
+def neutral_runs(model: str, choice: Choice) -> tuple[Run, Run] | None:
+    """The neutral question asked about both pictures, made now where it is not stored; None while it is under way."""
+    job = started(neutral_key(model, choice), _ask_neutral(model, choice))
+    return job.result.runs if job is not None and job.result is not None else None
+
+
+def ranked(scope: tuple[str, ...], comparison: Comparison, query: dict[str, str]) -> tuple[Comparison | None, Key]:
+    """The comparison with its layers and heads ranked above the noise, on the regions that are drawn as well.
+
+    Args:
+        scope: what tells this pair of cases from others.
+        comparison: of the words that ask.
+        query: who asks and what is shown.
+
+    Returns:
+        The ranked comparison, None while it is under way; and the key of the work that is under way or done.
+    """
+    pictures = tuple(run.case.pictures[0] for run in comparison.asked)
+    drawn = [drawings.load(picture.sha256) or drawings.Drawing() for picture in pictures]
+    copies_key = (scope[0], "harmless", scope, "t" if query["left"].startswith("t") else "a")
+    copies = started(copies_key, _ask_harmless(comparison.asked[0]))
+    if copies is None or copies.result is None:
+        return None, copies_key
+    digest = hashlib.sha256(json.dumps([one.records for one in drawn]).encode()).hexdigest()
+    key = (scope[0], "ranked", scope, *query.values(), digest)
+    made = started(key, _rank(comparison, copies.result, region_pairs(drawn), pictures))
+    return (None if made is None else made.result), key
+
+
+def region_pairs(drawn: list[drawings.Drawing]) -> list[RegionChoice]:
+    """The regions of both pictures by name: (on the correct one, on the failing one), None where one has none."""
+    sides = [{region.name: region for region in one.regions()[0]} for one in drawn]
+    return [tuple(side.get(name) for side in sides) for name in dict.fromkeys(name for side in sides for name in side)]
+
+
+def _ask_neutral(model: str, choice: Choice) -> Work:
+    def work(worker: Worker, progress: Progress, cancel: threading.Event) -> Runs:
+        loaded = worker.model(model, lambda part, text: progress(part / 3, text))
+        made = []
+        for number, (side, case) in enumerate((("correct", choice.correct), ("failing", choice.failing))):
+            progress((1 + number) / 3, f"Asking the neutral question about the {side} picture")
+            made.append(archive.answer(loaded, neutral_case(case), max_new_tokens=NEUTRAL_TOKENS, cancel=cancel).run)
+        return Runs(tuple(made))
+
+    return work
+
+
+def _ask_harmless(run: Run) -> Work:
+    def work(_worker: Worker, progress: Progress, cancel: threading.Event) -> Runs:
+        def step(done: int, of: int, name: str) -> None:
+            progress(done / of, f"Measuring what harmless changes do: {name}" if name else "Measured")
+
+        found = harmless_runs(run, progress=step, cancel=cancel)
+        return Runs(tuple(run for _, run in found), tuple(name for name, _ in found))
+
+    return work
+
+
+def _rank(comparison: Comparison, copies: Runs, regions: list[RegionChoice], pictures: tuple[Picture, Picture]) -> Work:
+    def work(_worker: Worker, progress: Progress, cancel: threading.Event) -> Comparison:
+        progress(0.0, "Comparing with harmless changes")
+        left, right = comparison.left, comparison.right
+        noise = noise_floor(
+            comparison.asked[0],
+            query=left.query,
+            normalisation=left.normalisation,
+            neutral=comparison.neutral[0] if comparison.neutral else None,
+            regions=regions or None,
+            copies=tuple(zip(copies.names, copies.runs, strict=True)),
+            cancel=cancel,
+        )
+        made = comparison
+        if regions:
+            masses = region_masses(regions, left, right, tuple(picture.size for picture in pictures))
+            made = replace(comparison, regions=masses, figures=figures(left, right, comparison.pieces, masses))
+        return made.with_noise(noise)
+
+    return work
