@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
 
 from qwenvl_debug.case import MAX_CHARACTERS, Case, Picture
-from qwenvl_debug.errors import PictureError
+from qwenvl_debug.errors import CaseError, PictureError
+from qwenvl_debug.ui import archive
 from qwenvl_debug.ui.pairs import OWN, Choice, own_choice, vault
 from qwenvl_debug.ui.sentence import plain, show_error
 
@@ -29,7 +31,7 @@ def ask() -> Choice | None:
         return None
     choice = own_choice(asked)
     if choice is None:
-        st.warning("The pictures of this link are no longer kept by this server: upload them again.")
+        st.warning("The pictures of this link are not kept here: upload them again.")
     elif asked != _inputs(kept):
         st.caption("Shown below: what was asked last. Press “Ask both” to use what you changed.")
     return choice
@@ -68,9 +70,18 @@ def _form(kept: dict[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Ask both", type="primary", key="own_go", disabled=bool(missing)):
             st.session_state.asked = _inputs(kept)
+            _keep(st.session_state.asked)
             st.rerun()
         if missing:
             st.caption(f"Still needed: {', '.join(missing)}.", width="content")
+
+
+def _keep(asked: dict[str, str]) -> None:
+    """Keep what is asked, so that its link finds it even when the server was started again."""
+    with suppress(CaseError):  # said where the choice is made
+        choice = own_choice(asked)
+        for case in (choice.correct, choice.failing) if choice else ():
+            archive.keep_case(case)
 
 
 def _inputs(kept: dict[str, str]) -> dict[str, str]:

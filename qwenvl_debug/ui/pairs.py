@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -10,12 +11,18 @@ from typing import Any
 import streamlit as st
 
 from qwenvl_debug.case import Case, Picture
+from qwenvl_debug.ui import archive
 
 OWN = "own"
 """What the address calls a pair of one's own."""
 
+DIGITS = 24
+"""Digits of a picture's hash that the address holds."""
+
 KEPT_BYTES = 1 << 30
 """Memory that uploaded pictures may fill together; a picture of the largest size taken fills 192 MB."""
+
+_NAME = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,11 @@ class Choice:
 
 
 class Vault:
-    """Uploaded pictures by content, so that a reload or a link finds them while the server runs. Oldest go first."""
+    """Uploaded pictures by content, so that a reload or a link finds them: those of memory, then those of the store.
+
+    A picture is stored when it is asked about (see `own_form`), not when it is merely looked at. From memory the
+    oldest go first.
+    """
 
     def __init__(self) -> None:
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
@@ -45,7 +56,7 @@ class Vault:
 
     def keep(self, picture: Picture) -> str:
         """Keep a picture; its name in the address."""
-        name = picture.sha256[:24]
+        name = picture.sha256[:DIGITS]
         with self._lock:
             self._pictures[name] = picture
             self._pictures.move_to_end(name)
@@ -54,9 +65,14 @@ class Vault:
         return name
 
     def find(self, name: str | None) -> Picture | None:
-        """The picture of this name, if it is still kept."""
+        """The picture of this name, if it is kept anywhere."""
+        if name is None or not _NAME.fullmatch(name):
+            return None
         with self._lock:
-            return self._pictures.get(name or "")
+            picture = self._pictures.get(name)
+        if picture is None and (picture := archive.find_picture(name)) is not None:
+            self.keep(picture)
+        return picture
 
 
 @st.cache_resource(show_spinner=False)
