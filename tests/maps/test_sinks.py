@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.maps import ask_neutral, find_sinks, jensen_shannon, map_stack
-from qwenvl_debug.maps.sinks import AGREE, TIMES
+from qwenvl_debug.maps.sinks import AGREE, TIMES, _level
 from qwenvl_debug.micro.gallery import pairs
 from qwenvl_debug.model import load_model
 from tests.maps.hand_made import make_run
@@ -48,6 +48,13 @@ def test_rows_that_see_nothing_of_the_picture_do_not_count():
     nothing = np.zeros(6)
     seen = find_sinks(make_run([FIRST, FIRST], question=([nothing, nothing], [FIRST, FIRST])))
     assert seen.cells[0, 0, 0]
+
+
+def test_a_strong_sink_does_not_hide_a_weaker_one():
+    row = np.full(40, 0.32 / 38)
+    row[0], row[1] = 0.6, 0.08  # 24 times its even share; 3.2 times, but 7.8 times of what is left without the first
+    level = _level([np.tile(row, (2, 3, 1))])
+    assert np.flatnonzero(level >= AGREE).tolist() == [0, 1]
 
 
 def test_the_rule_states_its_thresholds():
