@@ -129,6 +129,11 @@ def estimate(
     )
 
 
+def size_text(count: float) -> str:
+    """Bytes for people: "17.2 GB" or "45 MB"."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def stored_bytes(folder: Path) -> int:
     """Bytes of the weights' files: what a checkpoint takes that is published in few bits already."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

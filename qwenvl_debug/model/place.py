@@ -15,10 +15,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from qwenvl_debug.errors import ModelLoadError
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.machine import Hardware
-from qwenvl_debug.model.memory import IMAGE_TOKENS, Estimate, estimate
+from qwenvl_debug.model.memory import IMAGE_TOKENS, Estimate, estimate, size_text
 from qwenvl_debug.model.modes import BASIC, LOW_MEMORY, Mode
 
-GB = 1e9
 ELSEWHERE = 0.25
 """Share of the weights that is at least in memory while the rest waits on disk (the largest layer, and its inputs)."""
 
@@ -96,13 +95,13 @@ def choose(
     if fitting is not None:
         return fitting
     said = (
-        f"“{name}” needs about {best.needs.total / GB:.1f} GB in the mode “{mode.name}”, and {best.free / GB:.1f} GB "
+        f"“{name}” needs about {size_text(best.needs.total)} in the mode “{mode.name}”, and {size_text(best.free)} "
         f"are free on {best.device}: "
     )
     for other in (BASIC, LOW_MEMORY):
         found = next((way for way in places(other, Wishes(wishes.device)) if way.fits), None)
         if other != mode and found is not None:
-            raise ModelLoadError(f"{said}use mode='{other.name}' (about {found.needs.total / GB:.1f} GB).")
+            raise ModelLoadError(f"{said}use mode='{other.name}' (about {size_text(found.needs.total)}).")
     install = (
         "" if quantises or stored is not None else " (with bitsandbytes installed it could be stored in fewer bits)"
     )

@@ -3,9 +3,11 @@ watched and stopped; in 8 or 4 bits where memory is short; and with nothing made
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -139,6 +141,9 @@ def _patches_as_product(embedding: nn.Module) -> None:
 def _quantised(bits: int | None, dtype: str | torch.dtype) -> BitsAndBytesConfig | None:
     if bits is None:
         return None
+    # It tells of every product of matrices on a CPU that it rounds, and of kernels that it would like to download.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=WHOLE)
     computed = getattr(torch, dtype, torch.bfloat16) if isinstance(dtype, str) else dtype

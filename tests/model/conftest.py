@@ -1,5 +1,7 @@
 """Tiny models of every family, written and loaded once for all tests of this room."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,12 @@ def checkpoint(tmp_path_factory):
         return made[family]
 
     return folder
+
+
+@pytest.fixture
+def copy(checkpoint, tmp_path):
+    """A checkpoint that may be damaged."""
+    return shutil.copytree(checkpoint("qwen3_vl"), tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")
