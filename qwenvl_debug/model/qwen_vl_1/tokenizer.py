@@ -104,6 +104,7 @@ class QWenTokenizer(TokenizersBackend):
         self._tokenizer = build(read_ranks(vocab_file))
         # The file of the published tokenizer names none of these.
         defaults = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "chat_template": CHATML}
+        kwargs.pop("tokenizer_file", None)  # a tokenizer.json made by somebody else is not the published one
         kwargs = {"bos_token": None, "unk_token": None, **kwargs}
         kwargs |= {name: value for name, value in defaults.items() if kwargs.get(name) is None}
         super().__init__(vocab_file=os.fspath(vocab_file), **kwargs)
@@ -113,16 +114,25 @@ class QWenTokenizer(TokenizersBackend):
         """Leave the file to `__init__`; transformers would look for another format in it."""
         return kwargs
 
-    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
+    def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str]:
         """Write `qwen.tiktoken` again, as it was read.
 
         Returns:
-            The path.
+            Its path.
         """
         path = Path(save_directory) / f"{filename_prefix + '-' if filename_prefix else ''}{FILE}"
-        content = Path(self.vocab_file).read_bytes()
-        path.write_bytes(content)
+        path.write_bytes(Path(self.vocab_file).read_bytes())
         return (str(path),)
+
+    def _save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        file_names: tuple[str, ...],
+        legacy_format: bool | None = None,
+        filename_prefix: str | None = None,
+    ) -> tuple[str, ...]:
+        """Save the published file and no other that could say something else."""
+        return file_names + self.save_vocabulary(save_directory, filename_prefix)
 
 
 def read_ranks(path: str | os.PathLike[str]) -> dict[bytes, int]:
