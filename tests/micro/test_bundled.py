@@ -13,7 +13,8 @@ from PIL import Image
 from qwenvl_debug.case import Case, Picture, is_right
 from qwenvl_debug.micro.evaluate import clean_cases, painted_cases, tally
 from qwenvl_debug.micro.gallery import check, pairs
-from qwenvl_debug.micro.proof import TURNS, best_head, correlation, look, looks
+from qwenvl_debug.micro.proof_geometry import TURNS, correlation
+from qwenvl_debug.micro.proof_look import best_head, look, looks
 from qwenvl_debug.micro.words import LANGUAGES, TASKS
 from qwenvl_debug.model import MICRO, load_model
 
