@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 # Bound here and now: the function shares its name with the room it comes from, and only an import that happens first
 # makes sure that `qd.compare` is the function ever after.
 from qwenvl_debug.compare import Comparison, compare
+from qwenvl_debug.model.registration import register
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Case, Picture, is_right
@@ -67,6 +68,9 @@ _HOME = {
     "span_query": "maps",
     "word_query": "maps",
 }
+
+# From here on transformers knows the first Qwen-VL, too; neither it nor torch is imported for that.
+register()
 
 __version__ = version("qwenvl-debug")
 __all__ = [

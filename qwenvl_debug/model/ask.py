@@ -40,6 +40,7 @@ def ask(
     target: str | Sequence[int] | None,
     max_new_tokens: int,
     rows: str,
+    layers: Sequence[int],
     vision_layers: Sequence[int],
     top: int,
     progress: Progress | None,
@@ -54,11 +55,13 @@ def ask(
     asked = prompt(model, case)
     length = len(asked.ids)
     recorder = Recorder(
-        language={module: n for n, module in model.generation.language_attention(model.network).items()},
+        language={m: n for n, m in model.generation.language_attention(model.network).items() if n in layers},
         vision=_vision_modules(model, vision_layers),
         rows=None if rows == "all" else [n for n in range(length) if asked.kinds[n] == "question"] + [length - 1],
         prompt_length=length,
         cancel=cancel,
+        choosing=model.generation.choosing,
+        resampler=model.generation.resampler(model.network),
     )
     with torch.no_grad(), recording(recorder), _enough_memory():
         if target is None:
@@ -74,9 +77,9 @@ def ask(
         answer=answer,
         tokens=tokens,
         grids=asked.grids,
-        trace=recorder.trace(model.n_layers, model.n_heads, len(tokens)),
+        trace=recorder.trace(model.n_layers, model.n_heads, len(tokens), asked.image_grid_thw),
         vision=recorder.vision(orders, asked.image_grid_thw),
-        provenance=_provenance(model, model.settings(max_new_tokens, rows, vision_layers, top), began),
+        provenance=_provenance(model, model.settings(max_new_tokens, rows, layers, vision_layers, top), began),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
     )

@@ -19,11 +19,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from qwenvl_debug.errors import Cancelled, CaptureError
+from qwenvl_debug.model.resampler_trace import ResamplerTrace
 from qwenvl_debug.model.trace import Trace, VisionTrace
 
 ATTENTION = "qwenvl_debug"
@@ -41,6 +43,8 @@ class Recorder:
         rows: sequence positions within the prompt whose queries to keep; None keeps all.
         prompt_length: positions from here on are always kept.
         cancel: when set, the next attention call raises `Cancelled`.
+        choosing: whether language layers choose the keys that a row may look at, so that their masks are kept too.
+        resampler: the attention module that makes a picture's tokens of its patches, where there is one.
     """
 
     def __init__(
@@ -50,24 +54,36 @@ class Recorder:
         rows: Sequence[int] | None,
         prompt_length: int,
         cancel: Event | None = None,
+        choosing: bool = False,
+        resampler: nn.Module | None = None,
     ) -> None:
         self._language, self._vision, self._cancel = dict(language), dict(vision), cancel
+        self._resampler, self._resampled = resampler, []
         self._rows = None if rows is None else sorted({row for row in rows if row < prompt_length})
-        self._prompt_length = prompt_length
+        self._prompt_length, self._choosing = prompt_length, choosing
+        self._chosen: dict[int, list[torch.Tensor]] = {}  # layer -> per step, bool [kept rows, keys so far]
         self._steps: dict[tuple[int, int], list[int]] = {}  # (first, end) of each step -> the positions kept of it
         self._queries: dict[int, list[torch.Tensor]] = {layer: [] for layer in self._language.values()}
         self._keys: dict[int, torch.Tensor] = {}
         self._chunks: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {n: [] for n in self._vision.values()}
         self._scaling: dict[nn.Module, float] = {}
 
-    def see(self, module: nn.Module, query: torch.Tensor, key: torch.Tensor, scaling: float | None) -> None:
+    def see(
+        self,
+        module: nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        scaling: float | None,
+        mask: torch.Tensor | None = None,
+    ) -> None:
         """Take note of one attention call.
 
         Args:
             module: the attention module that calls.
-            query: [1, heads, queries, head_dim], rotated.
+            query: [1, heads, queries, head_dim], rotated; a tower may take several pictures or windows at once.
             key: [1, key heads, keys, head_dim], rotated; of a language layer, all keys so far.
             scaling: what the dot products are multiplied by.
+            mask: bool [1, 1, queries, keys], True where a row may look; None for every earlier token.
 
         Raises:
             Cancelled: when cancelling was asked for.
@@ -82,8 +98,13 @@ class Recorder:
                 query = query[:, :, torch.tensor(kept, device=query.device) - start]
             self._queries[layer].append(query[0])
             self._keys[layer] = key
+            if self._choosing and mask is not None:
+                rows = torch.tensor(kept, device=mask.device) - start
+                self._chosen.setdefault(layer, []).append(mask[0, 0, rows].cpu())
         elif module in self._vision:
-            self._chunks[self._vision[module]].append((query[0], key[0]))
+            self._chunks[self._vision[module]] += zip(query, key, strict=True)
+        elif module is self._resampler:
+            self._resampled += zip(query, key, strict=True)
         else:
             return
         self._scaling[module] = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -95,13 +116,14 @@ class Recorder:
             self._steps[start, end] = prompt + list(range(max(start, self._prompt_length), end))
         return self._steps[start, end]
 
-    def trace(self, n_layers: int, n_heads: int, tokens: int) -> Trace:
+    def trace(self, n_layers: int, n_heads: int, tokens: int, grids: torch.Tensor) -> Trace:
         """What was kept of the language model, moved to main memory.
 
         Args:
             n_layers: language layers of the model, with or without a map.
             n_heads: query heads of a layer.
             tokens: length of the whole sequence; a last token that was never fed has no key and no row.
+            grids: int64 [pictures, 3], (1, patch rows, patch columns).
 
         Raises:
             CaptureError: when a layer was never seen.
@@ -119,6 +141,20 @@ class Recorder:
             queries={layer: torch.cat(parts, dim=1).cpu() for layer, parts in self._queries.items()},
             keys={layer: key[0].cpu() for layer, key in self._keys.items()},
             scaling=scaling,
+            chosen={
+                layer: torch.cat([pad(step, (0, self._keys[layer].shape[2] - step.shape[1])) for step in steps])
+                for layer, steps in self._chosen.items()
+            },
+            resampled=[
+                ResamplerTrace(
+                    grid_rows=int(grid[1]),
+                    grid_cols=int(grid[2]),
+                    queries=query.cpu(),
+                    keys=key.cpu(),
+                    scaling=self._scaling[self._resampler],
+                )
+                for grid, (query, key) in zip(grids, self._resampled, strict=False)
+            ],
         )
 
     def vision(self, orders: Sequence[torch.Tensor], grids: torch.Tensor) -> tuple[VisionTrace, ...]:
@@ -172,7 +208,7 @@ def attention(
     """The registered function: transformers' SDPA, seen by the active recorder."""
     recorder = _active.get()
     if recorder is not None:
-        recorder.see(module, query, key, kwargs.get("scaling"))
+        recorder.see(module, query, key, kwargs.get("scaling"), attention_mask)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
 
 

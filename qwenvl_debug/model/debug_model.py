@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.image_processing_backends import PilBackend
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import Cancelled
+from qwenvl_debug.errors import Cancelled, CaptureError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.families import Family
@@ -59,13 +59,24 @@ class DebugModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Where a question goes in; a model that is spread may keep weights elsewhere, even on disk."""
+        spread = getattr(self.network, "hf_device_map", None) or {}
+        busy = [place for place in spread.values() if place != "disk"]
+        if len(set(spread.values())) > 1 and busy:
+            chosen = next((place for place in busy if place != "cpu"), busy[0])
+            return torch.device("cuda", chosen) if isinstance(chosen, int) else torch.device(chosen)
         return self.network.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision of the weights."""
+        """Precision of the weights that are not quantised, and of everything computed with them."""
         return self.network.dtype
+
+    @property
+    def precision(self) -> str:
+        """How the weights are stored, for people: "float32", or "8-bit with bfloat16"."""
+        whole = str(self.dtype).removeprefix("torch.")
+        return whole if self.bits is None else f"{self.bits}-bit with {whole}"
 
     @property
     def config(self) -> PreTrainedConfig:
@@ -99,7 +110,8 @@ class DebugModel:
         target: str | Sequence[int] | None = None,
         max_new_tokens: int = 64,
         rows: Literal["asked", "all"] = "asked",
-        vision_layers: Sequence[int] = (),
+        layers: Sequence[int] | None = None,
+        vision_layers: Sequence[int] | None = None,
         top: int = 5,
         progress: Progress | None = None,
         cancel: Event | None = None,
@@ -114,7 +126,8 @@ class DebugModel:
             max_new_tokens: the answer ends after this many tokens at the latest.
             rows: whose attention to keep: "asked" for the question's words, the last token of the prompt and the
                 answer; "all" for every token.
-            vision_layers: blocks of the vision tower to keep as well.
+            layers: language layers to keep; by default every one that has a map. Fewer take less memory.
+            vision_layers: blocks of the vision tower to keep as well; by default none, and all in the mode "full".
             top: how many alternatives to note at each token of the answer.
             progress: called as progress(tokens done, at most, text so far).
             cancel: an event; when it is set the work stops within one layer.
@@ -125,17 +138,20 @@ class DebugModel:
         Raises:
             PictureError: the model cannot take a picture's shape.
             CaseError: the prompt is too long, the target is empty, or memory ran out.
-            CaptureError: a block that does not exist.
+            CaptureError: a layer without a map, or a block that does not exist.
             Cancelled: `cancel` was set.
         """
         with self.turn(cancel):
-            return ask.ask(self, case, target, max_new_tokens, rows, vision_layers, top, progress, cancel)
+            kept = self._kept_layers(layers)
+            seen = self._kept_blocks(vision_layers)
+            return ask.ask(self, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel)
 
     def settings(
         self,
         max_new_tokens: int = 64,
         rows: Literal["asked", "all"] = "asked",
-        vision_layers: Sequence[int] = (),
+        layers: Sequence[int] | None = None,
+        vision_layers: Sequence[int] | None = None,
         top: int = 5,
     ) -> dict[str, Any]:
         """All that decides, beside the weights and the case, what a run holds: its `provenance.settings`, JSON-ready.
@@ -147,12 +163,32 @@ class DebugModel:
             "decoding": "greedy",
             "max_new_tokens": max_new_tokens,
             "rows": rows,
-            "vision_layers": sorted({int(layer) for layer in vision_layers}),
+            "layers": None
+            if layers is None or set(layers) == set(self.layers_with_maps)
+            else sorted({int(layer) for layer in layers}),
+            "vision_layers": sorted({int(layer) for layer in self._kept_blocks(vision_layers)}),
             "top": top,
             "dtype": str(self.dtype).removeprefix("torch."),
+            "bits": self.bits,
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
         }
+
+    def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
+        if layers is None:
+            return self.layers_with_maps
+        for layer in layers:
+            if layer not in self.layers_with_maps:
+                held = ", ".join(map(str, self.layers_with_maps))
+                raise CaptureError(f"Layer {layer} cannot be kept, for it has no attention map: use some of {held}.")
+        if not layers:
+            raise CaptureError("No layer was chosen: name at least one to keep.")
+        return tuple(sorted({int(layer) for layer in layers}))
+
+    def _kept_blocks(self, blocks: Sequence[int] | None) -> Sequence[int]:
+        if blocks is None:
+            return range(self.vision_depth) if self.mode.vision else ()
+        return blocks
 
     def plain(self, case: Case, max_new_tokens: int = 64) -> list[int]:
         """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.

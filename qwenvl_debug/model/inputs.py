@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError, ModelLoadError, PictureError
+from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.run import Grid, Kind
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ class Prompt:
         kinds: what each token is part of.
         pictures: which picture each token is a cell of, else None.
         grids: cells of each picture.
-        pixel_values: float32 [patches of all pictures, values of a patch].
+        pixel_values: float32, as the generation's image processor makes it of all pictures together.
         image_grid_thw: int64 [pictures, 3], (1, patch rows, patch columns).
+        generation: who takes these inputs.
     """
 
     ids: list[int]
@@ -45,19 +47,18 @@ class Prompt:
     grids: tuple[Grid, ...]
     pixel_values: torch.Tensor
     image_grid_thw: torch.Tensor
+    generation: Family
 
-    def feed(self, device: torch.device, more: list[int] | tuple[int, ...] = ()) -> dict[str, torch.Tensor]:
+    def feed(self, device: torch.device, more: list[int] | tuple[int, ...] = ()) -> dict[str, Any]:
         """The keyword arguments of the network: the prompt, followed by more tokens of text."""
-        kinds = [picture is not None for picture in self.pictures] + [False] * len(more)
-        ids = torch.tensor([[*self.ids, *more]], device=device)
-        return {
-            "input_ids": ids,
-            "attention_mask": torch.ones_like(ids),
-            # 1 on picture tokens. Qwen2.5-VL would silently fall back to one-dimensional positions without it.
-            "mm_token_type_ids": torch.tensor([kinds], dtype=torch.int32, device=device),
-            "pixel_values": self.pixel_values.to(device),
-            "image_grid_thw": self.image_grid_thw.to(device),
-        }
+        there = [picture is not None for picture in self.pictures] + [False] * len(more)
+        return self.generation.feed(
+            ids=torch.tensor([[*self.ids, *more]], device=device),
+            pictures=torch.tensor([there], device=device),
+            pixel_values=self.pixel_values.to(device),
+            grids=self.image_grid_thw.to(device),
+            prompt_length=len(self.ids),
+        )
 
 
 def prompt(model: DebugModel, case: Case) -> Prompt:
@@ -90,11 +91,12 @@ def prompt(model: DebugModel, case: Case) -> Prompt:
                 pictures.append(None)
                 continue
             rows, cols = (int(side) // merge for side in image_grid_thw[len(grids), 1:])
-            positions = np.arange(len(ids), len(ids) + rows * cols, dtype=np.int64)
+            count = model.generation.picture_tokens or rows * cols
+            positions = np.arange(len(ids), len(ids) + count, dtype=np.int64)
             positions.setflags(write=False)
-            ids += [marker] * (rows * cols)
-            kinds += ["picture"] * (rows * cols)
-            pictures += [len(grids)] * (rows * cols)
+            ids += [marker] * count
+            kinds += ["picture"] * count
+            pictures += [len(grids)] * count
             grids.append(Grid(rows, cols, positions, len(grids)))
     if len(grids) != len(case.pictures) or "question" not in kinds:
         raise ModelLoadError(f"The chat template of “{model.name}” leaves out the picture or the question.")
@@ -104,7 +106,7 @@ def prompt(model: DebugModel, case: Case) -> Prompt:
             f"The pictures and the question make {len(ids):,} tokens, more than the {longest:,} this model takes: "
             "use a smaller picture or a shorter question."
         )
-    return Prompt(ids, kinds, pictures, tuple(grids), pixel_values, image_grid_thw)
+    return Prompt(ids, kinds, pictures, tuple(grids), pixel_values, image_grid_thw, model.generation)
 
 
 def encode(model: DebugModel, text: str) -> list[int]:
@@ -115,7 +117,7 @@ def encode(model: DebugModel, text: str) -> list[int]:
     """
     ids = model.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
     config = model.config
-    markers = {config.image_token_id, config.video_token_id}
+    markers = {config.image_token_id, getattr(config, "video_token_id", None)}
     if markers.intersection(ids):
         raise CaseError("The text holds a marker that this model reserves for pictures: take it out and ask again.")
     return ids

@@ -128,7 +128,7 @@ def load_model(
     if found.adapter is not None:
         report(98, "applying the LoRA")
         lora.apply(network, found.adapter, shown)
-    stop_ids = _make_greedy(network, tokenizer)
+    stop_ids = _make_greedy(network, tokenizer, family.stops)
     report(STEPS, "ready")
     return DebugModel(
         name=shown,
@@ -154,12 +154,15 @@ def allow(name: str) -> None:
         raise ModelLoadError(f"“{name}” is not among the models allowed here: {', '.join(allowed)}.")
 
 
-def _make_greedy(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+def _make_greedy(
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, more: tuple[str, ...]
+) -> tuple[int, ...]:
     """Replace the checkpoint's generation settings (sampling, penalties) by greedy ones; return what ends an answer."""
     stops: list[int] = []
     for source in (tokenizer, network.generation_config, network.config.get_text_config()):
         end = getattr(source, "eos_token_id", None)
         stops += [end] if isinstance(end, int) else (end or [])
+    stops += tokenizer.convert_tokens_to_ids(list(more))
     stops = list(dict.fromkeys(stops))
     if not stops:
         raise ModelLoadError("This checkpoint names no token that ends an answer: add eos_token to its tokenizer.")

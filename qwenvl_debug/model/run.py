@@ -55,12 +55,13 @@ class Token:
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of one picture as the language model sees them; they stretch evenly over the picture.
+    """The cells of one picture as a map shows them; they stretch evenly over the picture.
 
     Attributes:
         rows: cells from top to bottom.
         cols: cells from left to right.
-        positions: int64 [rows * cols], sequence positions of the cells in raster order.
+        positions: int64 [rows * cols], sequence positions of the cells in raster order; in a model with a resampler
+            int64 [tokens of the picture], which its trace's `resampled` mixes of the cells (see `maps.cells`).
         picture: which picture of the case.
     """
 
@@ -163,7 +164,8 @@ class Run:
         """
         if self.model is None:
             raise CaseError("This run was read from a file and holds no model: ask the case again to force an answer.")
-        return self.model.ask(self.case, target=target, vision_layers=self.vision[0].layers if self.vision else ())
+        blocks = self.vision[0].layers if self.vision else ()
+        return self.model.ask(self.case, target=target, layers=self.trace.layers, vision_layers=blocks)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but pixels and attention, ready for JSON."""

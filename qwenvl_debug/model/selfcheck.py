@@ -5,8 +5,8 @@ transformers' `generate` without it? Are the kept rows of every language layer a
 `attn_implementation="eager"`? Are the rows of the vision tower those of transformers' eager function?
 
 A second pass in 16-bit numbers drifts away from the first by itself: two correct kernels round differently, and layers
-add that up. So for a model in 16 bits the second pass runs as the first did, and transformers' eager function is given
-each layer's queries and keys in float32.
+add that up. So for a model in 16 bits, or with weights in 8 or 4, the second pass runs as the first did, and
+transformers' eager function is given each layer's queries and keys in float32.
 """
 
 from __future__ import annotations
@@ -123,12 +123,21 @@ class _EagerLanguage(Recorder):
     def __init__(self, modules: Mapping[nn.Module, int], compare: Callable[[int, torch.Tensor], None]) -> None:
         self.layer_of, self.compare = modules, compare
 
-    def see(self, module: nn.Module, query: torch.Tensor, key: torch.Tensor, scaling: float | None) -> None:
+    def see(
+        self,
+        module: nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        scaling: float | None,
+        mask: torch.Tensor | None = None,
+    ) -> None:
         """Compare one attention call."""
         if module in self.layer_of:
             positions = torch.arange(key.shape[2], device=key.device)
-            future = positions > positions[-query.shape[2] :, None]
-            mask = torch.zeros(future.shape, device=key.device).masked_fill(future, torch.finfo(torch.float32).min)
+            hidden = positions > positions[-query.shape[2] :, None]
+            if mask is not None and mask.dtype == torch.bool:
+                hidden = hidden | ~mask[0, 0]
+            mask = torch.zeros(hidden.shape, device=key.device).masked_fill(hidden, torch.finfo(torch.float32).min)
             key = key.float()
             weights = _eager_function(module)(module, query.float(), key, key, mask[None, None], scaling=scaling)[1]
             self.compare(self.layer_of[module], weights)
@@ -148,7 +157,7 @@ def _language_error(model: DebugModel, asked: Prompt, ids: Sequence[int], run: R
 
     modules = model.generation.language_attention(model.network)
     with ExitStack() as stack:
-        if model.dtype == torch.float32:
+        if model.dtype == torch.float32 and model.bits is None:
             stack.enter_context(model.attention("eager"))
             for layer, module in modules.items():
                 hook = module.register_forward_hook(lambda _, __, output, layer=layer: compare(layer, output[1]))
@@ -163,36 +172,50 @@ def _language_error(model: DebugModel, asked: Prompt, ids: Sequence[int], run: R
 class _EagerVision(Recorder):
     """Asks transformers' eager function for some rows of every attention call of the tower."""
 
-    def __init__(self, blocks: Sequence[nn.Module], wanted: Sequence[int]) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], wanted: Sequence[int], resampler: nn.Module | None) -> None:
         self.layer_of = {module: layer for layer, module in enumerate(blocks)}
         self.wanted = set(wanted)
         self.seen = [0] * len(blocks)  # patches so far, for a block may call once per picture or window
         self.rows: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        self.resampler, self.resampled = resampler, []
 
-    def see(self, module: nn.Module, query: torch.Tensor, key: torch.Tensor, scaling: float | None) -> None:
+    def see(
+        self,
+        module: nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        scaling: float | None,
+        mask: torch.Tensor | None = None,
+    ) -> None:
         """Note, for each wanted patch of this call, the place of the call's first patch and the patch's weights."""
+        eager = _eager_function(module)
+        if module is self.resampler:
+            self.resampled += eager(module, query.float(), key.float(), key.float(), None, scaling=scaling)[1].cpu()
         if module not in self.layer_of:
             return
         layer = self.layer_of[module]
-        start = self.seen[layer]
-        self.seen[layer] += query.shape[2]
-        inside = sorted(place for place in self.wanted if start <= place < self.seen[layer])
-        if inside:
-            some = query[:, :, [place - start for place in inside]]
-            weights = _eager_function(module)(module, some.float(), key.float(), key.float(), None, scaling=scaling)[1]
-            weights = weights[0].cpu().numpy()
-            for number, place in enumerate(inside):
-                self.rows[layer, place] = start, weights[:, number]
+        for one, keys in zip(query.float().split(1), key.float().split(1), strict=True):  # pictures or windows
+            start = self.seen[layer]
+            self.seen[layer] += query.shape[2]
+            inside = sorted(place for place in self.wanted if start <= place < self.seen[layer])
+            if inside:
+                some = one[:, :, [place - start for place in inside]]
+                weights = eager(module, some, keys, keys, None, scaling=scaling)[1][0].cpu().numpy()
+                for number, place in enumerate(inside):
+                    self.rows[layer, place] = start, weights[:, number]
 
 
 def _vision_error(model: DebugModel, asked: Prompt, run: Run) -> float:
     orders = [order.numpy() for order in model.generation.raster_order(model.network, asked.image_grid_thw)]
     chosen = [np.unique(np.linspace(0, len(order) - 1, VISION_ROWS).astype(int)) for order in orders]
     wanted = [int(order[row]) for order, rows in zip(orders, chosen, strict=True) for row in rows]
-    eager = _EagerVision(model.generation.vision_attention(model.network), wanted)
+    resampler = model.generation.resampler(model.network)
+    eager = _EagerVision(model.generation.vision_attention(model.network), wanted, resampler)
     with recording(eager):
         model.network(**asked.feed(model.device), use_cache=False, logits_to_keep=1)
     error = 0.0
+    for trace, weights in zip(run.trace.resampled, eager.resampled, strict=True):
+        error = max(error, float(np.abs(trace.weights() - weights.numpy()).max()))
     for order, rows, trace in zip(orders, chosen, run.vision, strict=True):
         for layer in trace.layers:
             for row, ours in zip(rows, trace.weights(layer, rows).swapaxes(0, 1), strict=True):

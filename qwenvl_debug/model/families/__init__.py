@@ -12,8 +12,10 @@ from qwenvl_debug.model.families.qwen2_5_vl import QWEN2_5_VL
 from qwenvl_debug.model.families.qwen2_vl import QWEN2_VL
 from qwenvl_debug.model.families.qwen3_5 import QWEN3_5
 from qwenvl_debug.model.families.qwen3_vl import QWEN3_VL
+from qwenvl_debug.model.families.qwen4_exp import QWEN4_EXP
+from qwenvl_debug.model.families.qwen_vl_1 import QWEN_VL_1
 
-FAMILIES = (QWEN2_VL, QWEN2_5_VL, QWEN3_VL, QWEN3_5)
+FAMILIES = (QWEN_VL_1, QWEN2_VL, QWEN2_5_VL, QWEN3_VL, QWEN3_5, QWEN4_EXP)
 
 
 def family_of(config: Mapping[str, Any], name: str) -> Family:

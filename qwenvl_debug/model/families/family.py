@@ -54,6 +54,9 @@ class Family:
             later generations use.
         softmax_kinds: the kinds of language layers, as `layer_types` names them, that have a softmax over earlier
             tokens; without `layer_types` every layer has.
+        choosing: whether those layers look only at tokens that they choose for each row, and have no weight elsewhere.
+        stops: tokens that end an answer beside those that the checkpoint names.
+        picture_tokens: how many tokens a resampler makes of every picture; None where each cell is a token.
         pickled: whether its published weights lie in .bin files, which are then read without running what they hold.
     """
 
@@ -65,6 +68,9 @@ class Family:
     read_tokenizer: Callable[[Path, str], PreTrainedTokenizerBase] | None = None
     read_image_processor: Callable[[Path, str], Any] | None = None
     softmax_kinds: tuple[str, ...] = ("full_attention",)
+    choosing: bool = False
+    stops: tuple[str, ...] = ()
+    picture_tokens: int | None = None
     pickled: bool = False
 
     def language_attention(self, network: PreTrainedModel) -> dict[int, nn.Module]:
@@ -79,6 +85,36 @@ class Family:
     def vision_attention(self, network: PreTrainedModel) -> tuple[nn.Module, ...]:
         """The attention module of every block of the vision tower."""
         return tuple(block.attn for block in network.model.visual.blocks)
+
+    def resampler(self, network: PreTrainedModel) -> nn.Module | None:
+        """The attention module that makes a picture's tokens of its patches, where there is one."""
+        return None
+
+    def feed(
+        self,
+        ids: torch.Tensor,
+        pictures: torch.Tensor,
+        pixel_values: torch.Tensor,
+        grids: torch.Tensor,
+        prompt_length: int,
+    ) -> dict[str, Any]:
+        """The keyword arguments of the network for one sequence, all on one device.
+
+        Args:
+            ids: int64 [1, tokens], the prompt and perhaps an answer that is fed in.
+            pictures: bool [1, tokens], True on the tokens of a picture.
+            pixel_values: what the image processor made of all pictures.
+            grids: int64 [pictures, 3], (1, patch rows, patch columns).
+            prompt_length: how many of the tokens are the prompt.
+        """
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            # 1 on picture tokens. Qwen2.5-VL would silently fall back to one-dimensional positions without it.
+            "mm_token_type_ids": pictures.to(torch.int32),
+            "pixel_values": pixel_values,
+            "image_grid_thw": grids,
+        }
 
     def patch_embedding(self, network: PreTrainedModel) -> nn.Module:
         """The module whose `proj` is the convolution that turns a patch into a vector."""
