@@ -29,7 +29,7 @@ FILES, SIDE, SAID = "regions_files", "regions_side", "regions_files_said"
 
 def popover(pictures: tuple[Picture, Picture]) -> None:
     """Bring regions in, or take them out, for either picture."""
-    with st.popover("Bring in or take out", help="Masks as PNG, COCO JSON and Label Studio JSON.", key="regions_pop"):
+    with st.popover("Bring in or take out", key="regions_pop"):
         side = st.segmented_control(
             "Picture", SIDES, key=SIDE, default=SIDES[0], required=True, help="Which picture the regions belong to."
         )
@@ -48,8 +48,8 @@ def popover(pictures: tuple[Picture, Picture]) -> None:
         )
         if kept["good"]:
             st.success(plain(kept["good"]))
-        for note in kept["notes"]:
-            st.warning(plain(note))
+        if kept["notes"]:
+            st.caption("\n".join(f"- {plain(note)}" for note in kept["notes"]))
         _take_out(side, picture)
 
 
@@ -82,7 +82,7 @@ def _taken(key: str, side: str, picture: Picture) -> None:
         except RegionError as error:
             found, notes = [], [*notes, str(error)]
     many = f"{len(found)} region{'' if len(found) == 1 else 's'}"
-    good = f"{many} added to the {side} picture; Undo takes them away again." if found else ""
+    good = f"{many} added to the {side} picture; Undo takes that back." if found else ""
     kept = st.session_state[SAID]
     st.session_state[SAID] = {"round": kept["round"] + 1, "good": good, "notes": notes}
 

@@ -26,7 +26,7 @@ STYLE = """<style>
   padding: 0.625rem 0.875rem; font-size: 0.875rem; }
 .score-card h4 { margin: 0 0 0.375rem; padding: 0; font-size: 1rem; font-weight: 600; }
 .score-card .expect { opacity: 0.65; font-weight: 400; font-size: 0.8125rem; margin-left: 0.5rem; }
-.score-card table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.score-card table { border-collapse: collapse; width: 100%; table-layout: fixed; font-variant-numeric: tabular-nums; }
 .score-card th, .score-card td { border: 0; border-top: 1px solid color-mix(in srgb, currentColor 9%, transparent);
   padding: 0.1875rem 0.5rem 0.1875rem 0; text-align: left; vertical-align: middle; }
 .score-card thead th { border-top: 0; font-weight: 600; }
@@ -115,7 +115,8 @@ def _rank(found: Baselines, mass: float, why: str | None) -> str:
     if math.isnan(found.percentile):
         return _none(why or "There is no map here.")
     fewer = int((found.elsewhere < mass - 1e-6).sum())  # places that tie are not less
-    return f'<span class="value">more than {fewer or "none"} of {places}</span>'
+    words = f"more than all {places}" if fewer == places else f"more than {fewer or 'none'} of {places}"
+    return f'<span class="value">{words}</span>'
 
 
 def _none(why: str, text: str = "–") -> str:

@@ -12,11 +12,20 @@ LAYERS, HEADS = 3, 2
 
 
 def picture(number: int) -> Picture:
-    """A picture of slow waves; number 0 is the correct side, 1 the failing one."""
+    """A picture of slow waves; number 0 is the correct side, 1 the failing one, with a red disc on it."""
     width, height = SIZES[number]
     y, x = np.mgrid[:height, :width]
     channels = [128 + 90 * np.sin((x + 2 * y + 60 * number) / span) for span in (70, 110, 150)]
-    return Picture.open(np.stack(channels, axis=-1).astype(np.uint8), name=f"waves-{number}.png")
+    pixels = np.stack(channels, axis=-1).astype(np.uint8)
+    if number == 1:
+        pixels[disc()] = (230, 20, 40)
+    return Picture.open(pixels, name=f"waves-{number}.png")
+
+
+def disc() -> np.ndarray:
+    """bool [480, 320]: the red disc on the failing picture."""
+    y, x = np.mgrid[:480, :320]
+    return (x - 110) ** 2 + (y - 395) ** 2 < 55**2
 
 
 def stack(number: int) -> MapStack:

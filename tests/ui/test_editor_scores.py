@@ -164,9 +164,14 @@ def test_a_card_says_how_many_other_places_score_less_or_why_none_do():
     masks = [region_mask(region, (640, 480)) for region in (spot, whole)]
     spots, wholes = (covers_elsewhere(mask, (rows, cols)) for mask in masks)
     less = int((spots @ values.ravel() < 3.999).sum())
-    said = card(scores, "spot", 0, 0, (spots, spots))
-    assert f"more than {less} of 100" in said
-    assert less > 90
+    assert 0 < less
+    words = "all 100" if less == 100 else f"{less} of 100"
+    assert f"more than {words}<" in card(scores, "spot", 0, 0, (spots, spots))
+    here, there = spots.copy(), spots.copy()
+    here[:3], there[:] = scores.sides[0].covers["spot"], scores.sides[0].covers["spot"]
+    said = card(scores, "spot", 0, 0, (here, there))
+    assert f"more than {less - 3} of 100<" in said
+    assert "more than none of 100<" in said, "places that tie are not less"
     assert "from edge to edge" in card(scores, "whole", 0, 0, (wholes, None))
 
 

@@ -54,7 +54,7 @@ const GESTURES = {
   select: startSelect,
   rectangle: (editor, panel, at) => span(editor, panel, "rectangle", at),
   ellipse: (editor, panel, at) => span(editor, panel, "ellipse", at),
-  polygon: addCorner,
+  polygon: placeCorner,
   brush: (editor, panel, at) => stroke(editor, panel, at, false),
   eraser: (editor, panel, at) => stroke(editor, panel, at, true),
 }
@@ -117,6 +117,21 @@ function stroke(editor, panel, from, erase) {
   }
 }
 
+/** A corner is set where the pointer is lifted: a finger that turns out to be one of two that zoom sets none. */
+function placeCorner(editor, panel) {
+  return {
+    move(at) {
+      panel.cross = tidyPoint(at)
+      drawPanel(editor, panel)
+    },
+    end: at => addCorner(editor, panel, at),
+    cancel() {
+      if (!panel.outline) panel.cross = null
+      drawPanel(editor, panel)
+    },
+  }
+}
+
 /** A click adds a corner; one on the first corner closes the polygon. */
 function addCorner(editor, panel, at) {
   const first = panel.outline?.[0]
@@ -129,7 +144,6 @@ function addCorner(editor, panel, at) {
     panel.cross = tidyPoint(at)
     drawPanel(editor, panel)
   }
-  return null
 }
 
 function closePolygon(editor, panel) {
