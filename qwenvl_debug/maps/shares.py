@@ -65,9 +65,9 @@ def row_shares(run: Run, query: Query | None = None, *, neutral: Run | None = No
     kinds = (*KINDS, *sorted(set(of_token) - set(KINDS)))
     values = np.stack([rows[:, :, of_token == kind].sum(axis=-1, dtype=np.float64) for kind in kinds], axis=-1)
     values[np.isnan(rows[:, :, 0])] = np.nan  # or kinds without a token would have a share of 0 even there
-    for picture in range(len(run.grids)):
+    for picture, grid in enumerate(run.grids):
         sinks = find_sinks(run, picture, neutral=neutral).cells.reshape(len(rows), 1, -1)
         there = np.where(sinks, on_cells(run, rows, picture), 0).sum(axis=-1, dtype=np.float64)
         values[..., kinds.index("sinks")] += there
-        values[..., kinds.index("picture")] -= there
+        values[..., kinds.index(of_token[grid.positions[0]])] -= there
     return RowShares(kinds, np.maximum(values, 0).astype(np.float32), query)

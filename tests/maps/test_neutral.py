@@ -8,7 +8,6 @@ import pytest
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError
 from qwenvl_debug.maps import NEUTRAL_QUESTION, ask_neutral, map_stack, neutral_case
-from qwenvl_debug.model import load_model
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
 
@@ -25,9 +24,8 @@ def test_the_neutral_case_differs_in_its_question_alone(question, language):
     assert neutral.system == case.system
 
 
-def test_one_neutral_run_serves_every_question_about_the_picture():
-    model = load_model("micro")
-    first, second = (model.ask(Case(PICTURE, text), max_new_tokens=2) for text in ("Where is the cat?", "What is red?"))
+def test_one_neutral_run_serves_every_question_about_the_picture(micro):
+    first, second = (micro.ask(Case(PICTURE, text), max_new_tokens=2) for text in ("Where is the cat?", "What is red?"))
     neutral = ask_neutral(first)
     assert neutral.case.pictures == first.case.pictures
     for run in (first, second):
@@ -36,18 +34,17 @@ def test_one_neutral_run_serves_every_question_about_the_picture():
             assert np.allclose(maps[1:].sum((2, 3)), 1, atol=1e-5)
 
 
-def test_the_first_layer_at_the_end_of_the_prompt_has_not_read_the_question_yet():
+def test_the_first_layer_at_the_end_of_the_prompt_has_not_read_the_question_yet(micro):
     """Its row depends on its own token and place alone: with a question as long as the neutral one nothing is added."""
-    model = load_model("micro")
-    run = model.ask(Case(PICTURE, "Where is the cat?"), max_new_tokens=1)
-    neutral = model.ask(Case(PICTURE, "Where is the table?"), max_new_tokens=1)
+    run = micro.ask(Case(PICTURE, "Where is the cat?"), max_new_tokens=1)
+    neutral = micro.ask(Case(PICTURE, "Where is the table?"), max_new_tokens=1)
     assert run.last_prompt == neutral.last_prompt
     maps = map_stack(run, normalisation="added", neutral=neutral).values
     assert np.isnan(maps[0]).all()
     assert not np.isnan(maps[1:]).all(axis=(1, 2, 3)).any()
 
 
-def test_a_run_without_its_model_cannot_ask():
-    run = load_model("micro").ask(Case(PICTURE, "Where is the cat?"), max_new_tokens=1)
+def test_a_run_without_its_model_cannot_ask(micro):
+    run = micro.ask(Case(PICTURE, "Where is the cat?"), max_new_tokens=1)
     with pytest.raises(CaseError, match="holds no model"):
         ask_neutral(replace(run, model=None))

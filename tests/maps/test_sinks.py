@@ -8,7 +8,6 @@ from qwenvl_debug.case import Case
 from qwenvl_debug.maps import ask_neutral, find_sinks, jensen_shannon, map_stack
 from qwenvl_debug.maps.sinks import AGREE, TIMES, _level
 from qwenvl_debug.micro.gallery import pairs
-from qwenvl_debug.model import load_model
 from tests.maps.hand_made import make_run
 from tests.maps.planted import plant
 
@@ -64,11 +63,10 @@ def test_the_rule_states_its_thresholds():
 
 
 @pytest.fixture(scope="module")
-def asked():
+def asked(micro):
     """Both sides of every second gallery pair, made to give the expected answer."""
-    model = load_model("micro")
     return [
-        [model.ask(Case(picture, pair.question), target=pair.expected) for picture in (pair.correct, pair.failing)]
+        [micro.ask(Case(picture, pair.question), target=pair.expected) for picture in (pair.correct, pair.failing)]
         for pair in pairs()[::2]
     ]
 

@@ -9,7 +9,6 @@ import pytest
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import Query, map_stack, span_query, weights_of, word_query
-from qwenvl_debug.model import load_model
 from tests.maps.hand_made import make_run
 
 EVEN = np.full(6, 0.1)
@@ -98,10 +97,10 @@ def test_the_tokens_of_a_split_character_share_one_say():
     assert weights_of(ENGLISH, word_query(ENGLISH, "which cat")) == pytest.approx([1 / 2, 1 / 2])
 
 
-def test_a_map_of_words_is_the_weighted_mean_of_their_own_rows():
+def test_a_map_of_words_is_the_weighted_mean_of_their_own_rows(micro):
     """The real tokeniser and model: 龘 is three tokens, 塔 one, and each of the two has half of the map."""
     picture = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
-    run = load_model("micro").ask(Case(picture, "龘塔在哪里？"), max_new_tokens=2)
+    run = micro.ask(Case(picture, "龘塔在哪里？"), max_new_tokens=2)
     query = word_query(run, "龘塔")
     assert [run.tokens[token].group for token in query.tokens] == [query.tokens[0]] * 3 + [query.tokens[3]]
     rows = run.trace.weights(1, rows=list(query.tokens)).astype(np.float64)
