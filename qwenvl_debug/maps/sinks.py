@@ -96,9 +96,7 @@ def _levels(runs: Sequence[Run], picture: int) -> np.ndarray:
     result = np.full((trace.n_layers, grid.rows * grid.cols), np.nan, dtype=np.float32)
     for layer in trace.layers:
         kinds = [
-            on_cells(one, one.trace.weights(layer, rows=rows), picture)
-            for one in runs
-            for rows in _kinds_of_rows(one)
+            on_cells(one, one.trace.weights(layer, rows=rows), picture) for one in runs for rows in _kinds_of_rows(one)
         ]
         result[layer] = _level(kinds)
     return result

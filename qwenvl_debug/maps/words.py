@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Part = Literal["question", "answer"]
 
 # Written without spaces between words (Thai; Hangul is not; kana; Chinese): any place may be the edge of a word.
-_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_LETTER = rf"[^\W_{_UNSPACED}]"
+UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_LETTER = rf"[^\W_{UNSPACED}]"
 
 
 def word_query(run: Run, text: str, part: Part = "question", occurrence: int = 0) -> Query:
