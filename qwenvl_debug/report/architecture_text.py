@@ -107,7 +107,7 @@ def _column(architecture: Architecture, budget: TokenBudget) -> dict[str, str]:
         return _figure(getattr(component, name) if component else None)
 
     experts = architecture.component("language.experts")
-    kinds = architecture.layer_kinds("language")
+    attentions = [group for group in architecture.attention if group.part == "language"]
     found = {
         "Generation": architecture.family,
         "Weights": f"{architecture.total:,}",
@@ -121,7 +121,7 @@ def _column(architecture: Architecture, budget: TokenBudget) -> dict[str, str]:
         "Vision blocks with windows": f"{architecture.layer_kinds('vision').count('vision windowed'):,}",
         "Patch, pixels": f"{architecture.rules.patch:,}",
         "Language layers": f"{architecture.language_layers:,}",
-        "Language layers with a map": f"{kinds.count('language full'):,}",
+        "Language layers with a map": f"{sum(len(group.layers) for group in attentions if group.has_map):,}",
         "Language width": f"{architecture.width:,}",
         "Language heads": of("language.attention", "heads"),
         "Language key-and-value heads": of("language.attention", "kv_heads"),

@@ -13,6 +13,7 @@ from qwenvl_debug.model.architecture.description import (
     AttentionGroup,
     AttentionModule,
     Component,
+    Part,
 )
 from qwenvl_debug.model.architecture.flow import Block, Edge, Flow, flow
 from qwenvl_debug.model.architecture.record import record
@@ -31,6 +32,7 @@ __all__ = [
     "Component",
     "Edge",
     "Flow",
+    "Part",
     "PictureRules",
     "TokenBudget",
     "describe",

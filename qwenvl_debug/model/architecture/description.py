@@ -17,6 +17,7 @@ Kind = Literal[
     "vision windowed",
     "resampler cross-attention",
     "language full",
+    "language indexed",
     "language sliding",
     "language other",
     "linear",
@@ -34,6 +35,7 @@ KINDS: dict[Kind, str] = {
     "vision windowed": "A patch looks only at the patches of its own window.",
     "resampler cross-attention": "Learned queries look at all patches; each query becomes one picture token.",
     "language full": "A token looks at itself and at every token before it, those of the pictures included.",
+    "language indexed": "A token looks only at the earlier tokens that the layer chooses for it; others get no weight.",
     "language sliding": "A token looks only at the latest tokens; older keys are dropped, so no whole map exists.",
     "language other": "A kind of attention that this debugger does not read, so it shows no map.",
     "linear": "A running summary takes the place of attention: there is no softmax, so no map exists.",
@@ -107,7 +109,7 @@ class AttentionGroup:
             return budget.windows, self.heads, budget.window_patches, budget.window_patches
         if self.kind == "resampler cross-attention":
             return self.heads, budget.tokens, budget.patches
-        if self.kind == "language full":
+        if self.kind in ("language full", "language indexed"):
             tokens = budget.tokens + text_tokens
             return self.heads, tokens, tokens
         return None

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import CONFIG_MAPPING, PreTrainedModel
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -23,7 +22,7 @@ from qwenvl_debug.model.architecture import shipped
 from qwenvl_debug.model.architecture.budget import PictureRules
 from qwenvl_debug.model.architecture.components import components
 from qwenvl_debug.model.architecture.count import count
-from qwenvl_debug.model.architecture.description import Architecture, AttentionGroup, Kind, Part
+from qwenvl_debug.model.architecture.description import PARTS, Architecture, AttentionGroup, Kind, Part
 from qwenvl_debug.model.architecture.figures import LanguageFigures, VisionFigures, figures
 from qwenvl_debug.model.debug_model import DebugModel
 from qwenvl_debug.model.families import Family, family_of
@@ -149,6 +148,7 @@ def _attention(
 ) -> tuple[AttentionGroup, ...]:
     """Every attention module by its name in the network; those that the family captures have a map."""
     shown = {*family.language_attention(network).values(), *family.vision_attention(network)}
+    full: Kind = "language indexed" if family.choosing else "language full"
     groups: dict[tuple[Part, Kind, str, bool], list[int]] = defaultdict(list)
     for path, module in network.named_modules():
         match = _ATTENTION.match(path)
@@ -159,22 +159,36 @@ def _attention(
         if part == "vision":
             kind: Kind = "vision full" if layer in vision.full_blocks else "vision windowed"
         else:
-            kind = "language full" if seen else _KINDS.get(language.kinds[layer], "language other")
+            kind = full if seen else _KINDS.get(language.kinds[layer], "language other")
         groups[part, kind, f"{match['before']}.{{}}.{match['module']}", seen].append(layer)
     made = [
         AttentionGroup(part, kind, path, tuple(layers), *_heads(kind, vision, language), has_map)
         for (part, kind, path, has_map), layers in groups.items()
     ]
-    return (*made, *_resampler(network, vision, language))
+    order = list(PARTS)
+    return tuple(sorted(made + _resampler(network, family, vision, language), key=lambda one: order.index(one.part)))
 
 
-def _resampler(network: nn.Module, vision: VisionFigures, language: LanguageFigures) -> list[AttentionGroup]:
-    if vision.query_heads is None:
+def _resampler(
+    network: PreTrainedModel, family: Family, vision: VisionFigures, language: LanguageFigures
+) -> list[AttentionGroup]:
+    module = family.resampler(network)
+    if module is None or vision.query_heads is None:
         return []
-    path = next(name for name, _ in network.named_modules() if name.endswith("attn_pool.attn"))
-    width = language.width // vision.query_heads
-    kind: Kind = "resampler cross-attention"
-    return [AttentionGroup("connector", kind, path, (0,), vision.query_heads, vision.query_heads, width, True)]
+    path = next(name for name, other in network.named_modules() if other is module)
+    heads = vision.query_heads
+    return [
+        AttentionGroup(
+            part="connector",
+            kind="resampler cross-attention",
+            path=path,
+            layers=(0,),
+            heads=heads,
+            kv_heads=heads,
+            head_width=language.width // heads,
+            has_map=True,
+        )
+    ]
 
 
 def _heads(kind: Kind, vision: VisionFigures, language: LanguageFigures) -> tuple[int, int, int]:

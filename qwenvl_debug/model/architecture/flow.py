@@ -153,10 +153,13 @@ def _decoder(architecture: Architecture) -> Block:
     facts = [f"{architecture.language_layers} layers, {architecture.width:,} wide"]
     attention = architecture.component("language.attention")
     if attention is not None:
-        facts[0] += f", {attention.heads} heads over {attention.kv_heads} key heads"
+        facts[0] += f", {attention.heads} heads"
+        if attention.kv_heads != attention.heads:
+            facts[0] += f" over {attention.kv_heads} key heads"
     kinds = architecture.layer_kinds("language")
-    if "linear" in kinds:
-        facts.append(f"{kinds.count('language full')} with softmax attention, {kinds.count('linear')} linear")
+    linear = kinds.count("linear")
+    if linear:
+        facts.append(f"{len(kinds) - linear} with softmax attention, {linear} linear")
     experts = architecture.component("language.experts")
     if experts is not None:
         facts.append(experts.technique.split(": ", 1)[-1])

@@ -2,8 +2,7 @@
 
 The folder `published` holds one config.json per model in our own writing of the published figures, a list of them with
 what was published of their sizes (`index.json`), and their descriptions as `describe` makes them (`described.json`, so
-that a page opens without torch; `python -m qwenvl_debug.model.architecture.shipped` writes it anew, and a test holds it
-to a recount).
+that a page opens without torch; `make.py` writes it anew, and a test holds it to a recount).
 """
 
 from __future__ import annotations
@@ -91,17 +90,3 @@ def described(name: str) -> Architecture | None:
     if record is None:
         return None
     return Architecture.from_dict({**record, "name": name})
-
-
-def write() -> None:
-    """Describe every shipped model and the bundled one anew."""
-    from qwenvl_debug.model.architecture.discover import describe
-
-    found = {MICRO: describe(MICRO).to_dict()}
-    found |= {one.short: describe(one.name).to_dict() for one in published()}
-    lines = (f"{json.dumps(name)}: {json.dumps(record, ensure_ascii=False)}" for name, record in found.items())
-    (FOLDER / "described.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()

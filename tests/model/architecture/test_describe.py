@@ -4,13 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import ModelLoadError
+from qwenvl_debug.model import load_model
 from qwenvl_debug.model.architecture import Architecture, describe, described, flow, record, token_budget
+from qwenvl_debug.model.inputs import prompt
+from tests.model.qwen_vl_1.small import small_checkpoint
+from tests.model.tiny import EVERY_FAMILY
 
 SEES = {"model_type": "qwen3_vl", "vision_config": {}}
-EVERY = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
 
 
 def test_each_component_of_a_published_model_has_the_weights_of_its_closed_form(recounted):
@@ -41,7 +45,7 @@ def test_a_token_of_a_mixture_goes_through_its_chosen_experts_only(recounted):
     assert dense.active == dense.total
 
 
-@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_a_loaded_model_is_counted_as_its_configuration_alone_is(family, checkpoint, tiny, tmp_path):
     folder = tmp_path / "only_config"
     folder.mkdir()
@@ -55,7 +59,7 @@ def test_a_loaded_model_is_counted_as_its_configuration_alone_is(family, checkpo
     assert (bare.rules.least, bare.rules.most) == (loaded.rules.least, loaded.rules.most)
 
 
-@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_the_listed_attention_has_the_maps_and_the_shapes_that_a_run_captures(family, tiny, noise):
     model = tiny(family)
     one = describe(model)
@@ -84,6 +88,35 @@ def test_the_listed_attention_has_the_maps_and_the_shapes_that_a_run_captures(fa
         else:
             assert len(seen) == 1
             assert vision[block].weights == weights.shape
+
+
+def test_the_first_generation_has_the_parts_that_were_counted_on_the_original(recounted):
+    one = recounted["Qwen/Qwen-VL"]
+    assert one.part_parameters("vision") == 1_842_770_688
+    assert one.component("connector.resampler").parameters == 76_054_528
+    assert one.component("connector.projection").parameters == 16_785_408
+    assert one.part_parameters("language") == 7_721_324_544
+    resampler = [group for group in one.attention if group.part == "connector"]
+    assert [(group.kind, group.heads, group.head_width) for group in resampler] == [
+        ("resampler cross-attention", 32, 128)
+    ]
+    budget = token_budget(one.rules, 1920, 1080)
+    assert resampler[0].weights(budget, 32) == (32, 256, 1024)
+
+
+def test_the_first_generation_lists_the_weights_that_its_eager_attention_returns(tmp_path, noise):
+    model = load_model(small_checkpoint(tmp_path / "chat"))
+    one = describe(model)
+    budget = token_budget(one.rules, 150, 90)
+    asked = prompt(model, Case(noise(150, 90), "Which tower is this?"))
+    feed = asked.feed(torch.device("cpu"))
+    with model.turn(), model.attention("eager"), torch.no_grad():
+        language = model.network(**feed, output_attentions=True).attentions
+        tower = model.network.transformer.visual(feed["pixel_values"], output_attentions=True)
+    returned = [*tower.attentions, tower.cross_attentions[0], *language]
+    modules = one.modules(budget, len(asked.ids) - budget.tokens)
+    assert [module.weights for module in modules] == [tuple(weights.shape[1:]) for weights in returned]
+    assert all(module.has_map for module in modules)
 
 
 def test_each_language_layer_has_the_heads_that_eager_attention_returns(tiny):
