@@ -4,6 +4,7 @@ Who asks (`query`), the maps (`stack`, `normalise`), what they are held against 
 (`measures`, `shares`).
 """
 
+from qwenvl_debug.maps.factors import tokens_on_patches, words_on_tokens
 from qwenvl_debug.maps.measures import MEASURES, Measure, entropy, image_share, jensen_shannon
 from qwenvl_debug.maps.neutral import NEUTRAL_QUESTION, NEUTRAL_TOKENS, ask_neutral, neutral_case
 from qwenvl_debug.maps.normalise import NORMALISATIONS, Normalisation, NormalisationText
@@ -54,6 +55,8 @@ __all__ = [
     "rows_of",
     "span_query",
     "token_query",
+    "tokens_on_patches",
     "weights_of",
     "word_query",
+    "words_on_tokens",
 ]

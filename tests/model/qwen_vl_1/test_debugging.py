@@ -8,11 +8,14 @@ import torch
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.cli import main
-from qwenvl_debug.maps import map_stack, question_query
+from qwenvl_debug.errors import QueryError
+from qwenvl_debug.maps import map_stack, question_query, tokens_on_patches, words_on_tokens
 from qwenvl_debug.model import load_model
 from qwenvl_debug.model.inputs import prompt
 from qwenvl_debug.model.selfcheck import check
 from qwenvl_debug.model.trace_file import pack, unpack
+from qwenvl_debug.settings import Settings
+from qwenvl_debug.store import answer, open_store
 from tests.model.qwen_vl_1.small import small_checkpoint
 
 
@@ -93,6 +96,34 @@ def test_a_map_is_the_words_look_at_the_tokens_times_the_tokens_look_at_the_patc
             assert np.allclose(stack.image_share[layer], share[:, 0], atol=1e-5)
             expected = expected / share if normalisation == "picture" else expected
             assert np.allclose(stack.values[layer].reshape(4, -1), expected, atol=1e-6)
+
+
+def test_either_step_can_be_looked_at_by_itself(run, eager, tiny, wide_case):
+    language, _, resampler = eager
+    query = question_query(run)
+    words = words_on_tokens(run, query, picture=1)
+    assert words.shape == (3, 4, 256)
+    rows = language[1][0][:, list(query.tokens)].mean(1).numpy()
+    assert np.allclose(words[1], rows[:, run.grids[1].positions], atol=1e-6)
+    patches = tokens_on_patches(run, picture=1)
+    assert patches.shape == (2, 256, 32, 32)
+    assert np.allclose(patches.reshape(2, 256, -1), resampler[1].numpy(), atol=1e-6)
+    together = np.einsum("lht,tp->lhp", words, patches.mean(0).reshape(256, -1)).reshape(3, 4, 32, 32)
+    assert np.allclose(map_stack(run, query, 1, "row").values, together, atol=1e-6)
+    with pytest.raises(QueryError, match="no picture 2"):
+        words_on_tokens(run, query, picture=2)
+    with pytest.raises(QueryError, match="no second step"):
+        tokens_on_patches(tiny().ask(wide_case, max_new_tokens=1))
+
+
+def test_a_run_comes_back_from_the_store_with_the_same_maps(small, case, tmp_path):
+    store = open_store(Settings(tmp_path))
+    fresh, stored = (answer(store, small, case, max_new_tokens=4) for _ in range(2))
+    store.close()
+    assert (fresh.stored, stored.stored) == (False, True)
+    for picture in range(2):
+        before, after = (map_stack(one.run, picture=picture).values for one in (fresh, stored))
+        assert before.tobytes() == after.tobytes()
 
 
 def test_a_bright_patch_is_found_where_it_lies_in_the_picture(tmp_path):
