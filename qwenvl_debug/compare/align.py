@@ -25,9 +25,12 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 WORK = 768
 """Longest side, in pixels, of the copies that are compared."""
-LEAST_INLIERS, LEAST_OVERLAP, MOST_SCALE = 12, 0.05, 12.0
+LEAST_INLIERS, FEW_INLIERS = 20, 8
+"""Points that must agree on one way of laying; the fewer are enough where the pixels agree beyond doubt (`SURE`)."""
+LEAST_OVERLAP, MOST_SCALE = 0.05, 12.0
 STILL = 1.0  # pixels (of the copies) that a picture may seem to have moved and still be laid edge on edge
 SURE = 0.85  # agreement from which on nothing else needs to be tried
+NO_BETTER = 0.97  # agreement that points alone reach, and pixels would not improve
 BETTER = 0.03  # by how much a less simple way of laying must agree better to be believed
 
 KEPT = 512
@@ -98,7 +101,7 @@ def _align(correct: Picture, failing: Picture) -> Alignment:
         return work.same_frame(None)  # no need to look for points
     ways = [way for way in (edges, *work.found()) if way is not None and way.agreement.agree]
     best = max(ways, key=lambda way: way.agreement.strength, default=None)
-    if (best is None or best.agreement.strength < SURE) and work.looks_mirrored(best):
+    if work.looks_mirrored(best):
         return work.refused(mirrored=True)
     if best is not None:
         if edges in ways and (
@@ -191,10 +194,13 @@ class _Work:
         way = self._plausible(self.best_found)
         if way is None:
             return []
-        better = refined(way.homography, *self.grey)
+        better = refined(way.homography, *self.grey) if way.agreement.strength < NO_BETTER else None
         if better is None or not self._possible(better):
-            return [way]
-        return [way, self.hypothesis(better, way.registration)]
+            ways = [way]
+        else:
+            ways = [way, self.hypothesis(better, way.registration)]
+        enough = way.registration.inliers >= LEAST_INLIERS
+        return [one for one in ways if enough or one.agreement.strength > SURE]
 
     def looks_mirrored(self, rival: _Way | None) -> bool:
         """Whether the failing picture's mirror image lies on the correct picture, and better than the picture itself.
@@ -204,7 +210,8 @@ class _Work:
         other = copy(self)
         other.grey = self.grey[0], np.ascontiguousarray(self.grey[1][:, ::-1])
         ways = [other.hypothesis(other.edges())] if self.same_shape else []
-        ways += filter(None, [other._plausible(register(self._points[0], points(other.grey[1])))])
+        if rival is None or rival.agreement.strength < SURE:
+            ways += filter(None, [other._plausible(register(self._points[0], points(other.grey[1])))])
         strength = max((way.agreement.strength for way in ways if way.agreement.agree), default=0.0)
         return strength > (rival.agreement.strength + BETTER if rival else 0)
 
@@ -213,11 +220,12 @@ class _Work:
         return points(self.grey[0]), points(self.grey[1])
 
     def _plausible(self, registration: Registration | None) -> _Way | None:
-        if registration is None or registration.inliers < LEAST_INLIERS:
+        """The way a registration lays the pictures; None where too few points or no camera could have seen it so."""
+        if registration is None or registration.inliers < FEW_INLIERS:
             return None
-        if not self._possible(registration.homography):
-            return None
-        return self.hypothesis(registration.homography, registration)
+        return (
+            self.hypothesis(registration.homography, registration) if self._possible(registration.homography) else None
+        )
 
     def _possible(self, homography: np.ndarray) -> bool:
         """Whether a camera could have done it: nothing turned inside out, no corner beyond the horizon."""

@@ -15,7 +15,8 @@ import numpy as np
 
 RATIO = 0.8  # Lowe's: a match must be this much closer than the second best
 REACH = 2.0  # pixels within which a point counts as carried over
-POINTS = 4000
+POINTS = 3000
+PLENTY = 60  # points that agree: no other kind needs to be tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,8 @@ def register(left: list, right: list) -> Registration | None:
         one = Registration(homography, int(near.sum()), len(pairs), float(np.sqrt((distance[near] ** 2).mean())))
         if best is None or one.inliers > best.inliers:
             best = one
+        if best.inliers >= PLENTY:
+            break
     return best
 
 
@@ -90,7 +93,7 @@ def refined(homography: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.n
         left, right: uint8 [height, width].
     """
     start = np.ascontiguousarray(homography, np.float32)
-    rule = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+    rule = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
     seen = np.full(right.shape, 255, np.uint8)
     try:
         _, found = cv2.findTransformECC(left, right, start, cv2.MOTION_HOMOGRAPHY, rule, seen, 5)
