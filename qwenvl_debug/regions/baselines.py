@@ -15,6 +15,7 @@ from qwenvl_debug.regions.mask import cell_shares, coverage
 from qwenvl_debug.regions.score import score_maps
 
 PLACES = 100
+TIE = 1e-5  # of mass: sums in single precision differ by less
 SPREAD = 0.25  # of the picture's sides: standard deviation of the map that only prefers the middle
 
 
@@ -27,13 +28,15 @@ class Baselines:
         centre: mass of a map that only prefers the middle of the picture; NaN for an empty region.
         elsewhere: float64 [places], mass of the same map on the region moved to other places of the picture; empty
             when the region is empty or too large to be moved.
-        percentile: share of those places that score less than the region, those that tie counted half; 0..1, NaN
-            without places or without a map.
+        less: how many of those places score less than the region; those that tie do not.
+        percentile: share of those places that score less, those that tie counted half; 0..1, NaN without places or
+            without a map.
     """
 
     uniform: float
     centre: float
     elsewhere: np.ndarray
+    less: int
     percentile: float
 
 
@@ -63,9 +66,9 @@ def held_against(values: np.ndarray, cover: np.ndarray, elsewhere: np.ndarray) -
     y, x = np.mgrid[0:rows, 0:cols]
     centre = np.exp(-0.5 * (((y + 0.5) / rows - 0.5) ** 2 + ((x + 0.5) / cols - 0.5) ** 2) / SPREAD**2)
     mine, others = _mass(values, own)[0], _mass(values, elsewhere)
-    known = len(others) and np.isfinite(mine)
-    below = float(((others < mine) + 0.5 * (others == mine)).mean()) if known else np.nan
-    return Baselines(float(own.mean(dtype=np.float64)), float(_mass(centre, own)[0]), others, below)
+    less, tied = int((others < mine - TIE).sum()), int((np.abs(others - mine) <= TIE).sum())
+    percentile = (less + tied / 2) / len(others) if len(others) and np.isfinite(mine) else np.nan
+    return Baselines(float(own.mean(dtype=np.float64)), float(_mass(centre, own)[0]), others, less, percentile)
 
 
 def covers_elsewhere(mask: np.ndarray, grid: tuple[int, int], places: int = PLACES, seed: int = 0) -> np.ndarray:

@@ -94,9 +94,7 @@ def _beside(scores: RegionScores, name: str, layer: int, head: int, places: tupl
             if math.isnan(found.centre)
             else f'<span class="value">{percent(found.centre)}</span>'
         )
-        cells["other places"].append(
-            _rank(found, len(places[number]), why_undefined(values.ravel(), side.covers[name]))
-        )
+        cells["other places"].append(_rank(found, why_undefined(values.ravel(), side.covers[name])))
     return "".join(
         f'<tr class="beside"><th title="{escape(BESIDE[label])}">{label}</th>'
         + "".join(
@@ -107,15 +105,14 @@ def _beside(scores: RegionScores, name: str, layer: int, head: int, places: tupl
     )
 
 
-def _rank(found: Baselines, mass: float, why: str | None) -> str:
+def _rank(found: Baselines, why: str | None) -> str:
     """In words, how many other places of the picture score less."""
     places = len(found.elsewhere)
     if not places and found.uniform > 0:
         return _none("The region reaches from edge to edge, so there is no other place for it in the picture.")
     if math.isnan(found.percentile):
         return _none(why or "There is no map here.")
-    fewer = int((found.elsewhere < mass - 1e-6).sum())  # places that tie are not less
-    words = f"more than all {places}" if fewer == places else f"more than {fewer or 'none'} of {places}"
+    words = f"more than all {places}" if found.less == places else f"more than {found.less or 'none'} of {places}"
     return f'<span class="value">{words}</span>'
 
 

@@ -152,4 +152,6 @@ def test_baselines_of_a_map_that_peaks_on_the_region():
     assert found.percentile > 0.95
     even = baselines(np.ones((10, 10)), mask)
     assert np.allclose(even.elsewhere, 0.04)
+    assert (even.less, even.percentile) == (0, 0.5)
+    assert (baselines(values, mask).elsewhere == found.elsewhere).all(), "always the same places"
     assert np.isnan(baselines(values, np.ones((100, 100), bool)).percentile)

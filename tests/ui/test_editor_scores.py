@@ -164,7 +164,7 @@ def test_a_card_says_how_many_other_places_score_less_or_why_none_do():
     masks = [region_mask(region, (640, 480)) for region in (spot, whole)]
     spots, wholes = (covers_elsewhere(mask, (rows, cols)) for mask in masks)
     less = int((spots @ values.ravel() < 3.999).sum())
-    assert 0 < less
+    assert less > 3
     words = "all 100" if less == 100 else f"{less} of 100"
     assert f"more than {words}<" in card(scores, "spot", 0, 0, (spots, spots))
     here, there = spots.copy(), spots.copy()
