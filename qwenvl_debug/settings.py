@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ UNITS = {"MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
 DISK = 20 * UNITS["GB"]
 """Default bound on what the store's files may fill: some hundred traces of a published model, thousands of micro."""
 
+MODES = ("basic", "full", "low memory")
+"""Names of the modes of `load_model`, see `model.modes`."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -31,12 +34,16 @@ class Settings:
             in the data folder.
         disk: bytes that the store's files may fill before the oldest traces are removed.
         models: names that `load_model` takes; None for any.
+        model: the model that the app opens with.
+        mode: how the app loads models other than the bundled one, one of `MODES`.
     """
 
     data: Path
     database: str | None = None
     disk: int = DISK
     models: tuple[str, ...] | None = None
+    model: str = "micro"
+    mode: str = "basic"
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -54,12 +61,44 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return values.get(PREFIX + name, "").strip() or None
 
     data, database, disk, models = (value(name) for name in ("DATA", "DATABASE", "DISK", "MODELS"))
+    mode = value("MODE")
     return Settings(
         data=_folder(data) if data else user_data_path("qwenvl-debug", appauthor=False),
         database=_database(database) if database else None,
         disk=_bytes(disk) if disk else DISK,
         models=_models(models) if models else None,
+        model=value("MODEL") or "micro",
+        mode=_mode(mode) if mode else "basic",
     )
+
+
+def take_arguments(arguments: Sequence[str], environment: MutableMapping[str, str] | None = None) -> None:
+    """Let --model ID, --mode M and --low-memory after `streamlit run streamlit_app.py --` override the environment.
+
+    Args:
+        arguments: such as `sys.argv[1:]`. Taking them again changes nothing.
+        environment: in place of the process's own.
+
+    Raises:
+        SettingsError: an argument is not known or lacks its value.
+    """
+    values = os.environ if environment is None else environment
+    waiting = list(arguments)
+    while waiting:
+        name, given, value = waiting.pop(0).partition("=")
+        if name == "--low-memory" and not given:
+            values[f"{PREFIX}MODE"] = "low memory"
+        elif name in ("--model", "--mode") and (given or waiting):
+            values[PREFIX + name[2:].upper()] = value if given else waiting.pop(0)
+        else:
+            raise SettingsError(f"The app does not know {name!r} here: it takes --model ID, --mode M and --low-memory.")
+
+
+def _mode(text: str) -> str:
+    name = text.lower().replace("-", " ").replace("_", " ")
+    if name not in MODES:
+        raise SettingsError(f"{PREFIX}MODE is {text!r}: write one of {', '.join(MODES)}.")
+    return name
 
 
 def _folder(text: str) -> Path:

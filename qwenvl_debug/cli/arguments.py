@@ -29,7 +29,16 @@ def add_answer(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """What every command takes that needs a model."""
     parser.add_argument("--model", default="micro", help="micro, a hub id or a folder (default: micro)")
-    parser.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
+    parser.add_argument("--device", help="cpu, cuda, mps, or auto to spread it (default: the best there is)")
+    parser.add_argument(
+        "--mode",
+        default="basic",
+        metavar="M",
+        help="basic, full (the vision tower too), or low-memory (default: basic)",
+    )
+    parser.add_argument(
+        "--low-memory", dest="mode", action="store_const", const="low memory", help="the same as --mode low-memory"
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
@@ -43,7 +52,7 @@ def load(options: argparse.Namespace) -> DebugModel:
     """The model that was asked for."""
     from qwenvl_debug.model import load_model
 
-    return load_model(options.model, device=options.device, progress=progress("Loading"))
+    return load_model(options.model, mode=options.mode, device=options.device, progress=progress("Loading"))
 
 
 def _positive(text: str) -> int:

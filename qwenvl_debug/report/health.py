@@ -47,7 +47,8 @@ def health(model: DebugModel) -> dict[str, Any]:
             "name": model.name,
             "revision": model.revision,
             "family": model.family,
-            "dtype": str(model.dtype).removeprefix("torch."),
+            "dtype": model.precision,
+            "mode": model.mode.name,
             "layers": model.n_layers,
             "heads": model.n_heads,
             "layers_with_maps": list(model.layers_with_maps),
@@ -67,7 +68,11 @@ def health_text(report: dict[str, Any]) -> str:
             ("device", f"{machine['device']} ({machine['name']})"),
             ("memory", f"{_gigabytes(machine['free_bytes'])} free of {_gigabytes(machine['memory_bytes'])}"),
             ("this process", _gigabytes(report["process_bytes"])),
-            ("model", f"{model['name']} ({model['family']}, {model['dtype']}, revision {model['revision']})"),
+            (
+                "model",
+                f"{model['name']} ({model['family']}, {model['dtype']}, revision {model['revision']})",
+            ),
+            ("mode", model["mode"]),
             ("maps", f"{len(model['layers_with_maps'])} of {model['layers']} layers, {model['heads']} heads each"),
         ]
     )
@@ -92,6 +97,20 @@ def health_text(report: dict[str, Any]) -> str:
     return "\n".join([*versions, "", *facts, "", *columns(rows), "", verdict])
 
 
+def forecast_text(report: dict[str, Any]) -> str:
+    """What `Forecast.to_dict` tells, as plain text."""
+    rows = [("mode", "weights", "cache", "work", "capture", "in all", "free", "", "stored as", "on", "picture")]
+    for mode, needs in report["modes"].items():
+        sizes = [_size(needs[part]) for part in ("weights", "cache", "work", "capture", "total", "free")]
+        stored = needs["dtype"] if needs["bits"] is None else f"{needs['bits']}-bit with {needs['dtype']}"
+        fits = "fits" if needs["fits"] else "too large"
+        rows.append((mode, *sizes, fits, stored, needs["device"], f"{needs['image_tokens']:,} tokens"))
+    about = (
+        f"{report['model']} ({report['family']}, {report['parameters']:,} parameters), reckoned from its configuration"
+    )
+    return "\n".join([about, "", *columns(rows)])
+
+
 def _test_picture() -> np.ndarray:
     """uint8 [200, 320, 3]: a disc and a bar on a plain ground."""
     picture = np.full((200, 320, 3), 235, dtype=np.uint8)
@@ -110,6 +129,10 @@ def _mark(good: bool) -> str:
 
 def _small(error: float | None) -> str:
     return "not a number" if error is None else f"{error:.1e}"
+
+
+def _size(count: int) -> str:
+    return _gigabytes(count) if count >= 2**30 else f"{count / 2**20:.0f} MB"
 
 
 def _gigabytes(count: int) -> str:

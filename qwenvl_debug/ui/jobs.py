@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from qwenvl_debug.errors import Cancelled, QwenVLDebugError
+from qwenvl_debug.settings import read_settings
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import DebugModel
@@ -112,6 +113,7 @@ class Worker:
         self._lock = threading.Lock()
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
         self._models: OrderedDict[str, DebugModel] = OrderedDict()
+        self._cancel: threading.Event | None = None  # of the job that is running
 
     def submit(self, key: Hashable, work: Callable[[Worker, Progress, threading.Event], Any], who: str) -> Job:
         """Do this work, or join it where it is under way or done.
@@ -165,7 +167,10 @@ class Worker:
             for other in [kept for kept in self._models if kept not in (BUNDLED, name)]:
                 self._drop(other)
             self._models[name] = load_model(
-                name, progress=lambda done, of, text: progress(done / of, f"Loading {name}: {text}")
+                name,
+                mode="basic" if name == BUNDLED else read_settings().mode,
+                progress=lambda done, of, text: progress(done / of, f"Loading {name}: {text}"),
+                cancel=self._cancel,
             )
         return self._models[name]
 
@@ -182,6 +187,7 @@ class Worker:
 
         if job.cancelled:
             raise Cancelled("Stopped before it began.")
+        self._cancel = job.cancel
         try:
             return work(self, progress, job.cancel)
         except QwenVLDebugError:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import streamlit as st
 
 from qwenvl_debug.maps import NORMALISATIONS
+from qwenvl_debug.settings import read_settings
 from qwenvl_debug.ui.asks import LONGEST_REF
 from qwenvl_debug.ui.pairs import OWN
 from qwenvl_debug.ui.viewer import SCOPE, VIEW
@@ -30,7 +31,7 @@ def begin(pair_ids: list[str]) -> None:
         return
     state.who = uuid4().hex
     link = {name: st.query_params[name] for name in (*SCOPE, *VIEW) if name in st.query_params}
-    state.model = link.get("model", MODEL)
+    state.model = link.get("model", read_settings().model)
     wanted = link.get("pair")
     state.pair = wanted if wanted in (*pair_ids, OWN) else (pair_ids[0] if pair_ids else OWN)
     if wanted == OWN:
