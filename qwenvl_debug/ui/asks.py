@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from qwenvl_debug.compare import shared_words
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import Query, answer_query, default_query, last_prompt_query, question_query
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from qwenvl_debug.ui.answers import Answers
 
 _REF = re.compile(r"([aqt])(?:(\d{1,5})(?:-(\d{1,5}))?)?|p")
+MOST_SHARED = 40
+"""Words of both questions that are offered; Chinese questions share many single characters."""
+
 LONGEST_REF = 12
 """Characters of the longest ref: a letter, two numbers and a dash."""
 
@@ -76,6 +80,17 @@ def ref_of(run: Run, row: str, query: Query) -> str | None:
     if sum(len(group) for group in _groups(run, row)[numbers[0] : numbers[-1] + 1]) != len(set(query.tokens)):
         return None
     return f"{row}{numbers[0]}" if len(numbers) == 1 else f"{row}{numbers[0]}-{numbers[-1]}"
+
+
+def shared_refs(answers: Answers) -> list[tuple[str, str, str]]:
+    """Words that both questions have, as (ref on the correct side, ref on the failing side, the word)."""
+    sides = [answers.run(side, "q") for side in (0, 1)]
+    found = []
+    for pair in shared_words(*sides):
+        refs = [ref_of(run, "q", query) for run, query in zip(sides, pair, strict=True)]
+        if None not in refs:
+            found.append((*refs, pair[0].label.strip()))
+    return list(dict.fromkeys(found))[:MOST_SHARED]
 
 
 def default_ref(answers: Answers) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 from qwenvl_debug.compare import Alignment, Comparison, align, compare
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import NORMALISATIONS, find_sinks
-from qwenvl_debug.ui import archive, follow_up, measured, state
+from qwenvl_debug.ui import archive, follow_up, measured, pairs, state
 from qwenvl_debug.ui.asks import default_ref, query_of
 from qwenvl_debug.ui.chart_panel import chart_panel, table_panel
 from qwenvl_debug.ui.extras import extras_data
@@ -19,6 +19,7 @@ from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.payload import maps_payload, share_payload
 from qwenvl_debug.ui.reading import reading
 from qwenvl_debug.ui.sentence import plain
+from qwenvl_debug.ui.truth import bring_truth
 from qwenvl_debug.ui.viewer import extras, keeper, place_of, viewer
 from qwenvl_debug.ui.viewer_data import SIDES, answered, identity, waiting
 from qwenvl_debug.ui.work import scope_of
@@ -64,6 +65,8 @@ def look(model: str, choice: Choice) -> None:
         state.choose_query(scope, query)
         comparison, maps = job.view(("maps", *query.values()), partial(_compared, query, None))
     archive.keep_comparison(comparison)
+    pictures = tuple(case.pictures[0] for case in (choice.correct, choice.failing))
+    bring_truth(pairs.gallery().get(choice.address.get("pair")), [picture.sha256 for picture in pictures])
     ranked, ranking_key = measured.ranked(scope, comparison, query)
     follow_up.leave_others(ranking_key, measured.neutral_key(model, choice))
     viewer(
@@ -83,7 +86,6 @@ def look(model: str, choice: Choice) -> None:
         on_sinks=state.want_sinks,
     )
     sinks = tuple(find_sinks(run) for run in comparison.asked) if state.sinks_wanted() else None
-    pictures = tuple(case.pictures[0] for case in (choice.correct, choice.failing))
     extras(extras_data(identity(scope, query), comparison, pictures, sinks), key="compare_extras")
     if wanted != query:
         follow_up.status(measured.neutral_key(model, choice), "Ask the neutral question", name="neutral")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from qwenvl_debug.compare import harmless_runs, noise_floor
 from qwenvl_debug.compare.figures import figures
 from qwenvl_debug.compare.region_mass import region_masses
-from qwenvl_debug.maps import NEUTRAL_TOKENS, neutral_case
+from qwenvl_debug.maps import NEUTRAL_TOKENS, find_sinks, neutral_case
 from qwenvl_debug.ui import archive, drawings
 from qwenvl_debug.ui.follow_up import started
 
@@ -122,6 +122,8 @@ def _rank(comparison: Comparison, copies: Runs, regions: list[RegionChoice], pic
         if regions:
             masses = region_masses(regions, left, right, tuple(picture.size for picture in pictures))
             made = replace(comparison, regions=masses, figures=figures(left, right, comparison.pieces, masses))
+        for run in comparison.asked:
+            find_sinks(run)  # kept with the run: whoever asks for them next need not wait
         return made.with_noise(noise)
 
     return work

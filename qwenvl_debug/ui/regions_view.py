@@ -23,7 +23,7 @@ from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.region_reading import region_reading
 from qwenvl_debug.ui.region_scores import RegionScores, score_sides
 from qwenvl_debug.ui.sentence import plain, show_error
-from qwenvl_debug.ui.truth import truth
+from qwenvl_debug.ui.truth import bring_truth, truth
 from qwenvl_debug.ui.viewer import keeper
 from qwenvl_debug.ui.work import scope_of
 
@@ -42,7 +42,7 @@ def look(model: str, choice: Choice) -> None:
     pictures = choice.correct.pictures[0], choice.failing.pictures[0]
     hashes = [picture.sha256 for picture in pictures]
     pair = pairs.gallery().get(choice.address.get("pair"))
-    _bring_truth(pair, hashes)
+    bring_truth(pair, hashes)
     panels = tuple(
         Panel(name, case.pictures[0], case.question)
         for name, case in zip(SIDES, (choice.correct, choice.failing), strict=True)
@@ -58,13 +58,6 @@ def look(model: str, choice: Choice) -> None:
     except QwenVLDebugError as error:
         show_error(str(error))
     keeper(region_choice.place(address_of(model, choice), ref, chosen), state.going(), key="regions_keeper")
-
-
-def _bring_truth(pair: Any, hashes: list[str]) -> None:
-    """A gallery picture that nobody has drawn on yet shows the regions it comes with."""
-    for side, sha in zip(("correct", "failing"), hashes, strict=True):
-        if pair is not None and drawings.load(sha) is None:
-            drawings.bring(sha, truth(pair, side))
 
 
 def _offer_truth(pair: Any, hashes: list[str]) -> None:

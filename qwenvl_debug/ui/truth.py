@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from qwenvl_debug.micro.words import SHAPES
 from qwenvl_debug.regions import Mask, Region
+from qwenvl_debug.ui import drawings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,13 @@ def truth(pair: Pair, side: str) -> tuple[Region, ...]:
         Region(name, (Mask(_pixels(path)),), "look" if _asked(pair, name) else "measure")
         for name, path in pair.regions[side].items()
     )
+
+
+def bring_truth(pair: Pair | None, picture_shas: Sequence[str]) -> None:
+    """Have both pictures of a gallery pair show the regions they come with, where nobody has drawn."""
+    for side, sha in zip(("correct", "failing"), picture_shas, strict=True):
+        if pair is not None and drawings.load(sha) is None:
+            drawings.bring(sha, truth(pair, side))
 
 
 def _pixels(path: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from qwenvl_debug.case import Case, is_right
 from qwenvl_debug.maps import NORMALISATIONS, Query
-from qwenvl_debug.ui.asks import chips
+from qwenvl_debug.ui.asks import chips, shared_refs
 from qwenvl_debug.ui.payload import picture_payload
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def answered(
         sides.append({**_side(number, case, _verdict(run.answer, case.expected), words, run.answer), **maps[number]})
     layers, heads = comparison.divergence.shape
     shows = query["shows"]
-    shared = []
+    shared = shared_refs(answers)
     return {
         "id": identity,
         "place": place,

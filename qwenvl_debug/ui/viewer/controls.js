@@ -95,9 +95,9 @@ function listen(viewer, find) {
   }
   inputs.asks.onchange = () => {
     const [left, right = left] = inputs.asks.value.split("|")
-    ask(viewer, { ...viewer.data.query, left, right })
+    ask(viewer, { left, right })
   }
-  inputs.shows.onchange = () => ask(viewer, { ...viewer.data.query, shows: inputs.shows.value })
+  inputs.shows.onchange = () => ask(viewer, { shows: inputs.shows.value })
   find(".zoom").onclick = () => zoomTo(viewer, viewer.zoom.scale > 1 ? 1 : 2)
   find(".save").onclick = () => savePicture(viewer)
   find(".copy").onclick = async event => {
@@ -142,7 +142,9 @@ function follow(viewer, go) {
   else viewer.parent.querySelector(".viewer").scrollIntoView({ block: "nearest", behavior: "smooth" })
 }
 
+/** Ask the server for other words or another way to count; what `query` leaves out stays as it is. */
 function ask(viewer, query) {
+  const { left, right } = viewer.data.query
   saveAddress(viewer)
-  viewer.setStateValue("query", query)
+  viewer.setStateValue("query", { left, right, shows: viewer.data.wanted, ...query })
 }

@@ -106,5 +106,5 @@ function sumWords(viewer, index) {
   if (!viewer.maps || !sent.imageShare) return ""
   const share = sent.imageShare[viewer.layer]?.[viewer.head + 1]
   if (share === null || share === undefined) return ""
-  return `${percent(share)} of this layer's attention goes to the picture; point at a cell for its share`
+  return `${percent(share)} of ${viewer.head < 0 ? "this layer" : "this head"}'s attention goes to the picture; point at a cell for its share`
 }

@@ -71,13 +71,17 @@ function placeBorder(swipe) {
 function openSwipe(viewer, open) {
   const { swipe } = viewer
   const possible = Boolean(viewer.extras?.alignment.matrix)
+  const wasOpen = !swipe.root.hidden
   swipe.button.hidden = !possible
   swipe.root.hidden = !open || !possible
   swipe.button.setAttribute("aria-expanded", String(!swipe.root.hidden))
   stopBlink(swipe)
   if (swipe.root.hidden) return
   layPictures(viewer)
-  swipe.input.focus({ preventScroll: true })
+  if (!wasOpen) {
+    swipe.input.focus({ preventScroll: true })
+    swipe.root.scrollIntoView({ block: "center", behavior: "smooth" })
+  }
 }
 
 /** Lay the failing picture on the correct one as the alignment says. */

@@ -131,7 +131,7 @@ function fillSide(viewer, side, sent) {
   for (const kind of ["q", "a", "t"]) {
     side.rows[kind].hidden = sent.chips[kind].length === 0
     drawChips(side.rows[kind].querySelector(".chips"), sent.chips[kind], chosen,
-      ref => ask(viewer, { ...data.query, ...followWords(data, ref, side.index) }), viewer.tip)
+      ref => ask(viewer, followWords(data, ref, side.index)), viewer.tip)
   }
   if (side.image.src !== sent.picture) side.image.src = sent.picture
   side.image.alt = `${sent.name} picture: ${sent.caption}`

@@ -1,0 +1,90 @@
+"""What the viewer knows beside the maps: alignment in words, pieces of unequal grids, regions, sinks, who asks."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from qwenvl_debug.compare import Alignment, compare
+from qwenvl_debug.maps import Sinks
+from qwenvl_debug.regions import Rectangle, Region
+from qwenvl_debug.regions.record import to_record
+from qwenvl_debug.ui import drawings, extras, viewer_data
+from qwenvl_debug.ui.answers import Answers
+from qwenvl_debug.ui.measured import region_pairs
+from qwenvl_debug.ui.payload import maps_payload
+from tests.ui.hand_made import PICTURE, make_run
+
+WORD = (("Pearl", None, 0.8),)
+LEFT, RIGHT = make_run(WORD, [0.4, 0.1, 0.05, 0.05]), make_run(WORD, [0.02, 0.08, 0.3, 0.2])
+
+
+def aligned(kind, **facts):
+    return Alignment(
+        kind, np.eye(3) if kind != "by region" else None, **{"inliers": 0, "matches": 0, "error": 0.0} | facts
+    )
+
+
+def test_the_alignment_is_stated_in_one_line():
+    assert extras.statement(aligned("same frame", reason="Equal.")) == "Same frame: cells are compared one to one."
+    found = extras.statement(aligned("registered", inliers=212, matches=260, error=0.84, reason="Points."))
+    assert found == "Registered: 212 of 260 points found on both pictures agree to 0.8 px."
+    apart = extras.statement(aligned("by region", error=np.nan, reason="They share too little."))
+    assert apart == "Not aligned: They share too little. Compared through regions and layer figures only."
+
+
+def test_pictures_that_are_not_aligned_have_no_difference_and_it_is_said_why(session):
+    made = compare(LEFT, RIGHT, alignment=aligned("by region", error=np.nan, reason="They share too little."))
+    sent = extras.extras_data("id", made, (PICTURE, PICTURE), None)
+    assert sent["difference"] == {"possible": False, "why": f"{extras.NOT_ALIGNED}: They share too little."}
+    assert sent["alignment"]["matrix"] is None
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """Drawings by picture, in place of a session and a store."""
+    kept = {}
+    monkeypatch.setattr(drawings, "load", kept.get)
+    return kept
+
+
+def test_regions_belong_together_by_name_and_one_may_be_missing():
+    here, there = Region("sky", [Rectangle(0, 0, 5, 5)]), Region("cat", [Rectangle(5, 5, 5, 5)])
+    drawn = [drawings.Drawing(1, (to_record(here), to_record(there))), drawings.Drawing(1, (to_record(there),))]
+    pairs = region_pairs(drawn)
+    assert [(left and left.name, right and right.name) for left, right in pairs] == [("sky", None), ("cat", "cat")]
+
+
+def test_sinks_are_sent_as_cells_by_layer():
+    cells = np.zeros((2, 2, 3), bool)
+    cells[1, 0, 2] = cells[1, 1, 0] = True
+    sent = extras.sinks_payload((Sinks(cells, cells.astype(np.float32)), Sinks(~cells, cells.astype(np.float32))))
+    assert sent["sides"][0] == [[], [2, 3]]
+    assert sent["sides"][1][1] == [0, 1, 4, 5]
+    assert "more than" in sent["rule"]
+
+
+def test_who_asks_is_said_with_how_many_tokens_are_averaged():
+    split = (("塔", None, 0.5), ("", 0, 0.5), ("。", None, 0.9))
+    sides = make_run(WORD, [0.1] * 4), make_run(split, [0.1] * 4)
+    made = compare(*sides, alignment=aligned("by region", error=np.nan, reason="No."))
+    assert viewer_data._asked(made) == "Asked with “Pearl”, one token, and “塔。”, the average of 3 tokens."
+    assert (
+        viewer_data._asked(compare(LEFT, RIGHT, alignment=made.alignment))
+        == "Asked with “Pearl”, one token on each side."
+    )
+
+
+def test_the_words_that_may_ask_are_offered_with_those_of_both_questions():
+    made = compare(LEFT, RIGHT, alignment=aligned("by region", error=np.nan, reason="No."))
+    answers = Answers(LEFT, RIGHT, None)
+    options = viewer_data._asks(answers, made, {"left": "q1", "right": "q0"}, [("q1", "q1", "tower")])
+    assert [option[0] for option in options] == ["a", "q", "p", "q1", "q1|q0"]
+    assert options[3][1:] == ["“tower”", "The same word of both questions.", "a word of both questions"]
+
+
+def test_every_data_that_is_sent_can_be_written_as_json(session):
+    made = compare(LEFT, RIGHT, alignment=aligned("same frame", reason="Equal."))
+    assert json.loads(json.dumps(extras.extras_data("id", made, (PICTURE, PICTURE), None), allow_nan=False))
+    assert base64.b64decode(maps_payload(made.left)["cells"])
