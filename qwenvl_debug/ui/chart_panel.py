@@ -20,6 +20,9 @@ def chart_panel(comparison: Comparison) -> None:
     with layers:
         st.markdown("**Over the layers**", help=_explain(*CHARTS.values()))
         for measure in CHARTS:
+            if measure == "map distance" and comparison.pieces is None:
+                st.caption("No map distance: the pictures do not lie on each other.")
+                continue
             key = f"chart_{measure.replace(' ', '_')}"
             st.altair_chart(
                 charts.layer_chart(comparison, measure),
@@ -29,7 +32,10 @@ def chart_panel(comparison: Comparison) -> None:
                 alt=charts.describe(comparison, measure),
             )
     with heads:
-        st.markdown("**Where each head differs**", help=_explain("divergence"))
+        st.markdown(
+            "**Where each head differs**",
+            help=_explain("divergence" if comparison.pieces is not None else "image_share"),
+        )
         st.altair_chart(
             charts.head_chart(comparison),
             key="chart_heads",

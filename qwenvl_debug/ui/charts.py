@@ -11,6 +11,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from qwenvl_debug.compare.figures import DISTANCE, SHARE
+
 if TYPE_CHECKING:
     from qwenvl_debug.compare import Comparison
 
@@ -74,17 +76,30 @@ def layer_chart(comparison: Comparison, measure: str) -> alt.LayerChart:
     return alt.layer(line, points, rule).properties(height=_HEIGHTS[measure])
 
 
+def head_figure(comparison: Comparison) -> tuple[str, np.ndarray]:
+    """What the heads are told apart by: the map distance, or without one how far their image shares lie apart.
+
+    Returns:
+        Its name, and float32 [layers, heads + 1], the mean of the heads last; NaN without a map.
+    """
+    if comparison.pieces is not None:
+        return "map distance", comparison.figures.values[DISTANCE]
+    return "image share", comparison.figures.values[SHARE]
+
+
 def head_chart(comparison: Comparison) -> alt.LayerChart:
-    """Map distance of every layer and head, the mean of the heads on top; a click chooses a layer and a head."""
+    """How far apart every layer and head is, the mean of the heads on top; a click chooses a layer and a head."""
+    name, figure = head_figure(comparison)
     layers, heads = comparison.divergence.shape
-    values = np.concatenate([comparison.divergence_mean[:, None], comparison.divergence], axis=1)
+    values = np.roll(figure, 1, axis=1)
+    title = name if name == "map distance" else f"{name}, apart"
     names = ["mean", *map(str, range(heads))]
     table = pd.DataFrame(
         {
             "layer": np.repeat(np.arange(layers), heads + 1),
             "head": np.tile(np.arange(-1, heads), layers),
             "name": names * layers,
-            "map distance": values.ravel().astype(float),
+            name: values.ravel().astype(float),
         }
     )
     click = alt.selection_point(
@@ -99,16 +114,16 @@ def head_chart(comparison: Comparison) -> alt.LayerChart:
             x=alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
             y=alt.Y("name:O", title="head", sort=names, axis=alt.Axis(labelOverlap=True)),
             color=alt.Color(
-                "map distance:Q",
+                f"{name}:Q",
                 scale=alt.Scale(scheme="viridis", domain=[0, top]),
-                legend=alt.Legend(title="map distance", orient="right", gradientLength=240, format=".2~f"),
+                legend=alt.Legend(title=title, orient="right", gradientLength=240, format=".2~f"),
             ),
             stroke=alt.when(hover).then(alt.value(FAILING)).otherwise(alt.value(None)),
             strokeWidth=alt.value(3),
             tooltip=[
                 alt.Tooltip("layer:O"),
                 alt.Tooltip("name:O", title="head"),
-                alt.Tooltip("map distance:Q", format=".3f"),
+                alt.Tooltip(f"{name}:Q", title=title, format=".3f"),
             ],
         )
         .add_params(click, hover)
@@ -138,13 +153,14 @@ def clicked(before: set[tuple], points: list[dict]) -> tuple[set[tuple], tuple[i
 def describe(comparison: Comparison, measure: str) -> str:
     """What a chart shows, in words, for someone who cannot see it."""
     if measure == "heads":
-        table = comparison.table()
-        if table["difference"].isna().all():
-            return "Heatmap of the map distance of every layer and head; no layer has a map on both sides."
-        best = table.iloc[0]
+        name, figure = head_figure(comparison)
+        values = figure[:, :-1]
+        if np.isnan(values).all():
+            return f"Heatmap of the {name} of every layer and head; no layer has a map on both sides."
+        layer, head = np.unravel_index(np.nanargmax(values), values.shape)
         return (
-            "Heatmap of the map distance between the two runs for every layer and head. "
-            f"Highest at layer {best.layer:.0f}, head {best['head']:.0f}: {best.difference:.2f}."
+            f"Heatmap of how far the two runs lie apart in {name}, for every layer and head. "
+            f"Highest at layer {layer}, head {head}: {values[layer, head]:.2f}."
         )
     table, _, sides = _layers(comparison, measure)
     parts = []

@@ -15,8 +15,25 @@ ALIKE = 0.05
 """Below this map distance (bits, 0..1) two maps are called nearly the same."""
 
 
+def _by_region(comparison: Comparison) -> str:
+    """What can be said of pictures that do not lie on each other."""
+    here = "The two pictures do not lie on each other, so their maps are not compared cell by cell."
+    left, right = comparison.left.image_share_mean, comparison.right.image_share_mean
+    if np.isnan(left - right).all():
+        return f"{here} No layer keeps an attention map on both sides either."
+    layer = int(np.nanargmax(np.abs(left - right)))
+    return (
+        f"{here} Over the whole picture the two runs differ most at layer {layer}: the correct one gives "
+        f"{percent(float(left[layer]))} of its attention to the picture, the failing one "
+        f"{percent(float(right[layer]))}. "
+        "Mark the same things on both pictures, on the Regions page, to compare where they looked."
+    )
+
+
 def reading(comparison: Comparison) -> str:
     """Where the two runs differ most, and how much of their attention goes to the picture there."""
+    if comparison.pieces is None:
+        return _by_region(comparison)
     layer = comparison.most_different_layer()
     if layer is None:
         return "No layer of this model keeps an attention map on both sides, so there is nothing to compare."

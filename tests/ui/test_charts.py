@@ -9,6 +9,7 @@ from tests.ui.hand_made import make_run
 
 WORD = (("Pearl", None, 0.8),)
 APART = compare(make_run(WORD, [0.6, 0, 0, 0]), make_run(WORD, [0, 0, 0, 0.2]))
+BY_REGION = compare(make_run(WORD, [0.6, 0, 0, 0]), make_run(WORD, [0, 0, 0, 0.2]), alignment="by region")
 SAME = compare(make_run(WORD, [0.3, 0.1, 0, 0]), make_run(WORD, [0.3, 0.1, 0, 0]))
 
 
@@ -51,3 +52,14 @@ def test_the_reading_names_layer_divergence_and_shares_and_claims_no_cause():
 
 def test_runs_that_look_alike_are_called_alike():
     assert reading(SAME).startswith("The two runs look at nearly the same places")
+
+
+def test_pictures_that_do_not_lie_on_each_other_are_compared_by_how_much_is_read_of_them():
+    assert charts.describe(BY_REGION, "heads").endswith(
+        "apart in image share, for every layer and head. Highest at layer 0, head 0: 0.40."
+    )
+    rows = next(iter(charts.head_chart(BY_REGION).to_dict()["datasets"].values()))
+    assert [row["image share"] for row in rows if row["layer"] == 0] == pytest.approx([0.4] * 3)
+    said = reading(BY_REGION)
+    assert said.startswith("The two pictures do not lie on each other, so their maps are not compared cell by cell.")
+    assert "the correct one gives 60 % of its attention to the picture, the failing one 20 %" in said
