@@ -22,14 +22,15 @@ class Answers:
     Attributes:
         correct, failing: each side's run with the answer the model chose.
         forced: both sides' runs with the expected answer fed in, or None where no answer was expected.
-        stored: when the oldest of them that was found in the store was made, ISO 8601 in UTC; None where all were
-            made now.
+        made: when the oldest of them was made, ISO 8601 in UTC, or None where that is not known.
+        stored: whether any of them was found in the store rather than made now.
     """
 
     correct: Run
     failing: Run
     forced: tuple[Run, Run] | None
-    stored: str | None = None
+    made: str | None = None
+    stored: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -67,7 +68,7 @@ def answer_pair(
         worker, progress, cancel: see `Worker.submit`.
         fresh: run the model even where a stored run answers.
     """
-    found: list[str] = []
+    stored = False
     target = correct.expected or failing.expected
     steps = 3 if target is None else 5
     model = worker.model(name, lambda part, text: progress(part / steps, text))
@@ -78,8 +79,8 @@ def answer_pair(
 
         progress(step / steps, words)
         answer = archive.answer(model, case, target=target, fresh=fresh, progress=inner, cancel=cancel)
-        if answer.stored:
-            found.append(answer.run.provenance.created)
+        nonlocal stored
+        stored = stored or answer.stored
         return answer.run
 
     runs = ask(correct, 1, "Asking about the correct picture"), ask(failing, 2, "Asking about the failing picture")
@@ -88,4 +89,5 @@ def answer_pair(
         words = "Feeding the expected answer"
         forced = ask(correct, 3, words, target), ask(failing, 4, words, target)
     progress(1.0, "Done")
-    return Answers(*runs, forced, stored=min(found, default=None))
+    made = min(run.provenance.created for run in (*runs, *(forced or ())))
+    return Answers(*runs, forced, made, stored)

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -245,7 +246,8 @@ def _later(key: tuple[Any, ...], keep: Callable[[room.Store], Any]) -> None:
             _DESK.kept.clear()
         _DESK.kept.add(key)
         _DESK.waiting = [one for one in _DESK.waiting if not one.done()]
-        _DESK.waiting.append(_DESK.clerk.submit(_keep, archive, key, keep))
+        with suppress(RuntimeError):  # the app is ending
+            _DESK.waiting.append(_DESK.clerk.submit(_keep, archive, key, keep))
 
 
 def _keep(archive: Archive, key: tuple[Any, ...], keep: Callable[[room.Store], Any]) -> None:

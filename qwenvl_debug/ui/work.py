@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 from qwenvl_debug.ui import archive
-from qwenvl_debug.ui.answers import answer_pair
+from qwenvl_debug.ui.answers import Answers, answer_pair
 from qwenvl_debug.ui.jobs import Job, worker
 from qwenvl_debug.ui.pairs import Choice
 from qwenvl_debug.ui.sentence import plain, show_error
@@ -31,6 +31,7 @@ def submit(model: str, choice: Choice) -> Job | None:
     st.session_state.scope = scope
     if st.session_state.get("stopped") == scope:
         return None
+    st.session_state.setdefault("began", datetime.now(UTC).replace(microsecond=0))  # as runs tell the time
     fresh = st.session_state.pop("fresh", None) == scope
     work = partial(answer_pair, model, choice.correct, choice.failing, fresh=fresh)
     job = worker().submit(scope, work, who)
@@ -54,13 +55,13 @@ def status(job: Job | None, scope: tuple[str, ...]) -> None:
             if st.button("Try again", key="try_again"):
                 worker().forget(scope)
                 st.rerun()
-    elif job.result.stored is not None:
+    elif _is_stored(job.result):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
-                f"Answered on {when(job.result.stored, _zone())}",
+                f"Answered on {when(job.result.made, _zone())}",
                 width="content",
-                help="The same model was asked the same about these pictures before, with the same settings: its "
-                "answer was kept, and asking again gives the same one unless the model or the program changed.",
+                help="The same model was asked the same about these pictures before, with the same settings, and its "
+                "answer is shown as it was stored. A fresh run gives the same one unless the program has changed.",
             )
             st.button(
                 "Ask again",
@@ -72,6 +73,13 @@ def status(job: Job | None, scope: tuple[str, ...]) -> None:
             )
     if said := archive.notice():
         st.caption(plain(said))
+
+
+def _is_stored(answers: Answers) -> bool:
+    """Whether this session shows what was answered before: found in the store, or made for another session."""
+    if answers.made is None:
+        return False
+    return answers.stored or datetime.fromisoformat(answers.made) < st.session_state.began
 
 
 def when(moment: str, zone: tzinfo, today: datetime | None = None) -> str:

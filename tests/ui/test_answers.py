@@ -50,9 +50,9 @@ def cases():
 def test_a_pair_that_was_answered_before_is_answered_from_the_store(cases):
     model = Model()
     first = ask(model, cases)
-    assert (first.stored, len(model.asked)) == (None, 4)
+    assert (first.stored, first.made, len(model.asked)) == (False, "2026-11-12T14:01:00+00:00", 4)
     again = ask(model, cases)
-    assert (again.stored, len(model.asked)) == ("2026-11-12T14:01:00+00:00", 4)
+    assert (again.stored, again.made, len(model.asked)) == (True, first.made, 4)
     for run, before in zip((again.correct, *again.forced), (first.correct, *first.forced), strict=True):
         assert (run.target, run.case) == (before.target, before.case)
         np.testing.assert_array_equal(run.trace.weights(1), before.trace.weights(1))
@@ -62,15 +62,16 @@ def test_a_fresh_run_is_made_on_request_and_is_what_is_found_from_then_on(cases)
     model = Model()
     ask(model, cases)
     fresh = ask(model, cases, fresh=True)
-    assert (fresh.stored, len(model.asked)) == (None, 8)
-    assert ask(model, cases).stored == "2026-11-12T14:05:00+00:00"
+    assert (fresh.stored, len(model.asked)) == (False, 8)
+    assert ask(model, cases).made == "2026-11-12T14:05:00+00:00"
 
 
 def test_only_what_was_never_asked_is_asked(cases):
     model = Model()
     ask(model, cases)
     other = [cases[0], replace(cases[1], question="Which city?")]
-    assert ask(model, other).stored == "2026-11-12T14:01:00+00:00"
+    answers = ask(model, other)
+    assert (answers.stored, answers.made) == (True, "2026-11-12T14:01:00+00:00")
     assert [case.question for case, _ in model.asked[4:]] == ["Which city?"] * 2
 
 
