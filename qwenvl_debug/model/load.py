@@ -26,7 +26,7 @@ from qwenvl_debug.model.parts import read_image_processor, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
 from qwenvl_debug.model.safety import check_files
 from qwenvl_debug.model.source import MICRO, download, fingerprint
-from qwenvl_debug.model.weights import can_quantise, read_network
+from qwenvl_debug.model.weights import can_quantise, kept_whole, read_network
 from qwenvl_debug.settings import read_settings
 
 __all__ = ["MICRO", "load_model"]
@@ -121,6 +121,7 @@ def load_model(
         device=place.device,
         dtype=place.dtype if found.stored is None else "auto",
         bits=place.bits,
+        whole=kept_whole(found.skeleton, place.bits),
         max_memory=max_memory,
         progress=lambda done, of, text: report(10 + done * 88 // max(1, of), text),
         cancel=cancel,

@@ -18,11 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel
-from transformers.quantizers.quantizers_utils import should_convert_module
 
 from qwenvl_debug.errors import ModelLoadError
 from qwenvl_debug.model.families import Family
-from qwenvl_debug.model.weights import WHOLE
+from qwenvl_debug.model.weights import BLOCK, few_bits
 
 WORDS = 128
 """Tokens of the question and the chat around it in the case that is estimated."""
@@ -105,9 +104,6 @@ def estimate(
         image_tokens: tokens of the picture.
         words: tokens of everything else in the prompt.
         answer: tokens of the answer.
-
-    Returns:
-        Bytes. They hold for a CPU and, where no other is said, for a GPU.
     """
     size, text = dtype.itemsize, _text(network.config)
     tokens, asked = image_tokens + words + answer, words + answer
@@ -143,13 +139,11 @@ def _weigh(network: nn.Module, size: int, bits: int | None) -> int:
     """Bytes of all weights and buffers; a weight that two modules share counts once."""
     total = sum(tensor.numel() for tensor in network.parameters()) * size
     total += sum(tensor.numel() * tensor.element_size() for tensor in network.buffers())
-    if bits is not None:
-        for name, module in network.named_modules():
-            if isinstance(module, nn.Linear) and should_convert_module(name, WHOLE):
-                numbers = module.weight.numel()
-                # A scale of four bytes per row with 8 bits, per block of 64 numbers with 4.
-                scales = 4 * (module.out_features if bits == 8 else -(-numbers // 64))
-                total += numbers * bits // 8 + scales - numbers * size
+    for module in few_bits(network, bits):
+        numbers = module.weight.numel()
+        # A scale of four bytes per row with 8 bits, per block of numbers with 4.
+        scales = 4 * (module.out_features if bits == 8 else numbers // BLOCK)
+        total += numbers * bits // 8 + scales - numbers * size
     return total
 
 

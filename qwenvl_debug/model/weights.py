@@ -10,7 +10,7 @@ import tempfile
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers.quantizers.quantizers_utils import should_convert_module
 from transformers.utils import logging as transformers_logging
 
 from qwenvl_debug.errors import Cancelled, ModelLoadError, QwenVLDebugError
@@ -29,6 +30,9 @@ from qwenvl_debug.model.families import Family
 WHOLE = [".*visual", "lm_head", ".*indexer", ".*shared_expert_gate"]
 """Modules that keep whole weights beside quantised ones: the vision tower, whose maps are looked at and which is small
 beside the language model; the layer that chooses words; and what chooses experts or tokens."""
+
+BLOCK = 64
+"""Numbers that share a scale in 4 bits; a matrix whose rows are no multiple of it stays whole."""
 
 Progress = Callable[[int, int, str], Any]
 
@@ -54,6 +58,21 @@ def can_quantise() -> bool:
     return find_spec("bitsandbytes") is not None
 
 
+def kept_whole(network: nn.Module, bits: int | None) -> list[str]:
+    """Names (as patterns) of the modules that stay whole when a network's matrices are stored in few bits."""
+    odd = [name for name, one in network.named_modules() if isinstance(one, nn.Linear) and one.in_features % BLOCK]
+    return WHOLE + odd if bits == 4 else WHOLE
+
+
+def few_bits(network: nn.Module, bits: int | None) -> list[nn.Linear]:
+    """The matrices of a network that are stored in few bits."""
+    if bits is None:
+        return []
+    whole = kept_whole(network, bits)
+    linear = ((name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear))
+    return [module for name, module in linear if should_convert_module(name, whole)]
+
+
 def read_network(
     folder: Path,
     name: str,
@@ -62,6 +81,7 @@ def read_network(
     device: str | torch.device,
     dtype: str | torch.dtype,
     bits: int | None = None,
+    whole: Sequence[str] = WHOLE,
     max_memory: Mapping[int | str, int | str] | None = None,
     progress: Progress | None = None,
     cancel: Event | None = None,
@@ -75,6 +95,7 @@ def read_network(
         device: where to; "auto" spreads it over all GPUs, main memory and disk.
         dtype: precision of the weights that stay whole; "auto" for the checkpoint's own.
         bits: 8 or 4 to store the language model's matrices in so few.
+        whole: which modules stay whole then, see `kept_whole`.
         max_memory: with "auto", what may be filled: bytes or text such as "10GB" by GPU number and for "cpu".
         progress: called as progress(weights read, of, words).
         cancel: an event; when it is set reading stops before the next weight, and nothing is kept.
@@ -87,6 +108,8 @@ def read_network(
     if pickled and not (family.pickled and any(folder.glob("*.bin"))):
         why = " (weights in .bin files are not read, for they can hold code)" if any(folder.glob("*.bin")) else ""
         raise ModelLoadError(f"“{name}” is incomplete: it holds no weights in a .safetensors file{why}.")
+    if bits is not None:
+        _hold_nothing_back()
     offload = tempfile.mkdtemp(prefix="qwenvl-debug-weights-") if device == "auto" or max_memory else None
     try:
         with _watched(progress, cancel):
@@ -97,7 +120,7 @@ def read_network(
                 max_memory=None if max_memory is None else dict(max_memory),
                 offload_folder=offload,
                 attn_implementation=ATTENTION,
-                quantization_config=_quantised(bits, dtype),
+                quantization_config=_quantised(bits, dtype, list(whole)),
                 use_safetensors=not pickled,
                 weights_only=True,
                 trust_remote_code=False,
@@ -129,18 +152,18 @@ def read_network(
     if wrong:
         raise ModelLoadError(f"“{name}” is broken: {len(wrong)} weights are missing or misshapen ({min(wrong)}).")
     _patches_as_product(family.patch_embedding(network))
-    if bits is not None:
-        _give_back()
     return network.eval()
 
 
-def _give_back() -> None:
-    """Return freed memory to the system: storing weights in few bits leaves more than they take behind, freed but held.
+def _hold_nothing_back() -> None:
+    """Have freed memory returned to the system at once, for the rest of the process.
 
-    Only the C library of Linux has this call.
+    Weights in few bits pass through larger numbers, while they are read and at every step. The C library of Linux keeps
+    such memory for later use once it is freed: as much again as the weights take. Other systems lack this call.
     """
+    blocks_of_their_own, from_bytes = -3, 1 << 20  # M_MMAP_THRESHOLD in malloc.h
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        ctypes.CDLL(None).mallopt(blocks_of_their_own, from_bytes)
 
 
 def _patches_as_product(embedding: nn.Module) -> None:
@@ -150,17 +173,17 @@ def _patches_as_product(embedding: nn.Module) -> None:
         embedding.proj = PatchProduct(convolution)
 
 
-def _quantised(bits: int | None, dtype: str | torch.dtype) -> BitsAndBytesConfig | None:
+def _quantised(bits: int | None, dtype: str | torch.dtype, whole: list[str]) -> BitsAndBytesConfig | None:
     if bits is None:
         return None
     # It tells of every product of matrices on a CPU that it rounds, and of kernels that it would like to download.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
     if bits == 8:
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=WHOLE)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=whole)
     computed = getattr(torch, dtype, torch.bfloat16) if isinstance(dtype, str) else dtype
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed, llm_int8_skip_modules=WHOLE
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed, llm_int8_skip_modules=whole
     )
 
 

@@ -71,9 +71,13 @@ def test_the_full_mode_keeps_the_tower_unless_told_otherwise(checkpoint, wide_ca
     assert model.ask(wide_case, max_new_tokens=1, vision_layers=(1,)).vision[0].layers == (1,)
 
 
-def test_low_memory_stores_eight_bits_and_reduces_pictures(checkpoint, noise, wide_case):
-    model = load_model(checkpoint("qwen3_vl"), mode="low-memory", max_image_tokens=40)
+def test_low_memory_stores_few_bits_and_reduces_pictures(checkpoint, wide_case):
+    model = load_model(checkpoint("qwen3_vl"), mode="low-memory", device="cpu", max_image_tokens=40)
     assert (model.mode, model.bits, model.dtype) == (LOW_MEMORY, 8, torch.bfloat16)
+    model = load_model(checkpoint("qwen3_vl"), mode="low-memory", device="cpu", max_image_tokens=40, bits=4)
+    layer = model.network.model.language_model.layers[0].mlp
+    kinds = [type(one).__name__ for one in (layer.up_proj, layer.down_proj)]
+    assert kinds == ["Linear4bit", "Linear"], "rows of 96 numbers are no whole blocks of 64"
     run = model.ask(wide_case, max_new_tokens=3)
     assert len(run.grids[0].positions) <= 40
     assert np.allclose(run.trace.weights(0).sum(-1), 1, atol=1e-5)
@@ -167,7 +171,7 @@ def test_what_does_not_fit_is_stored_in_fewer_bits_and_then_moved_away(found):
     eight, four = (needs(found, torch.bfloat16, bits, LOW_MEMORY) for bits in (8, 4))
     assert four < eight < steps[1]
     assert placed(found, LOW_MEMORY, Hardware("cpu", (), eight)) == ("cpu", torch.bfloat16, 8)
-    assert placed(found, LOW_MEMORY, Hardware("cpu", (), four)) == ("cpu", torch.bfloat16, 4)
+    assert placed(found, LOW_MEMORY, Hardware("cuda", (four,), 0)) == ("cuda:0", torch.bfloat16, 4)
     assert placed(found, LOW_MEMORY, Hardware("cpu", (), four - 1)) == ("auto", torch.bfloat16, None)
 
 
