@@ -76,10 +76,10 @@ def test_compare_writes_overlays_and_tables_that_agree_with_python(folder, capsy
     model = load_model(folder / "model")
     runs = [model.ask(Case(folder / f"{name}.png", QUESTION), max_new_tokens=4) for name in ("clear", "fog")]
     expected = compare(*runs, target="under the table")
-    layer = expected.most_different_layer()
-    assert printed["most_different_layer"] == layer
+    assert printed["most_different_layer"] == expected.most_different_layer()
+    layer = (printed["ranking"]["top"] or {"layer": expected.most_different_layer()})["layer"]
     assert sorted(path.name for path in out.iterdir()) == [
-        f"correct-layer-{layer}.png", f"failing-layer-{layer}.png", "layers.csv", "table.csv",
+        f"correct-layer-{layer}.png", f"failing-layer-{layer}.png", "layers.csv", "ranking.csv", "table.csv",
     ]  # fmt: skip
     assert sorted(printed["files"]) == sorted(str(path) for path in out.iterdir())
     assert Picture.open(out / f"failing-layer-{layer}.png").size == (260, 120)
@@ -93,19 +93,70 @@ def test_compare_writes_overlays_and_tables_that_agree_with_python(folder, capsy
 
 def test_compare_prints_both_answers_and_the_most_different_heads(folder, capsys):
     sides = ("--correct", folder / "clear.png", "--failing", folder / "fog.png")
-    assert cli.main(arguments(folder, "compare", *sides, "--ask", QUESTION)) == 0
+    assert cli.main(arguments(folder, "compare", *sides, "--ask", QUESTION, "--no-noise")) == 0
     out = capsys.readouterr().out
+    assert "Pictures: same frame." in out
+    assert "Maps: share of the picture." in out
     assert "correct: clear.png" in out
     assert "failing: fog.png" in out
     assert "Most different: layer" in out
     assert "Each side is asked with its own answer" in out
 
 
-def test_comparing_a_picture_with_itself_finds_no_difference(folder, capsys):
+def test_comparing_a_picture_with_itself_finds_no_difference_and_ranks_nothing(folder, capsys):
     same = ("--correct", folder / "clear.png", "--failing", folder / "clear.png")
     assert cli.main(arguments(folder, "compare", *same, "--ask", QUESTION, "--json")) == 0
-    differences = {row["difference"] for row in json.loads(capsys.readouterr().out)["heads"]}
-    assert differences == {0.0, None}
+    printed = json.loads(capsys.readouterr().out)
+    assert {row["difference"] for row in printed["heads"]} == {0.0, None}
+    assert {row["score"] for row in printed["ranking"]["heads"]} == {0.0, None}
+    assert printed["ranking"]["top"] is None
+    assert (printed["alignment"]["kind"], printed["normalisation"]) == ("same frame", "picture")
+    assert printed["noise_floor"]["rule"].startswith("A head counts as different where")
+
+
+def test_compare_takes_a_view_and_an_alignment_that_a_person_states(folder, capsys):
+    sides = ("--correct", folder / "clear.png", "--failing", folder / "fog.png", "--ask", QUESTION)
+    more = ("--align", "by-region", "--normalisation", "ratio", "--no-noise")
+    assert cli.main(arguments(folder, "compare", *sides, *more)) == 0
+    out = capsys.readouterr().out
+    assert "Pictures: by region. Compared by regions because you said so." in out
+    assert "Maps: times the neutral question." in out
+    assert "distance" not in out
+    assert cli.main(arguments(folder, "compare", *sides, *more, "--json")) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["alignment"]["stated"] is True
+    assert printed["ranking"] is printed["noise_floor"] is printed["most_different_layer"] is None
+
+
+def test_sweep_prints_every_strength_and_writes_its_pictures(folder, capsys, tmp_path):
+    out = tmp_path / "steps"
+    command = ("sweep", folder / "clear.png", QUESTION, "--change", "fog", "--strengths", "0.3,0.9")
+    command += ("--target", "a cat", "--region", "disc=ellipse:90,60,40,40", "--out", out)
+    assert cli.main(arguments(folder, *command)) == 0
+    text = capsys.readouterr().out
+    assert "Fog (share of fog), followed answer “a cat”." in text
+    assert "The answer is no longer right from strength" in text or "stays right at every strength" in text
+    assert sorted(path.name for path in out.iterdir()) == ["fog-0.3.png", "fog-0.9.png", "fog-0.png", "sweep.csv"]
+    with (out / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["strength"]) for row in rows] == [0, 0.3, 0.9]
+    assert cli.main(arguments(folder, *command[:-2], "--json")) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [step["probability"] for step in printed["steps"]] == [float(row["probability"]) for row in rows]
+    assert [step["mass_disc"] for step in printed["steps"]] == [float(row["mass_disc"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--change", "fog", "--strengths", "3"), "“Fog” goes from 0 to 1 (share of fog), not to 3."),
+        (("--change", "occlude"), "--change occlude needs a --region to act on"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_told_before_the_model_loads(folder, capsys, monkeypatch, more, sentence):
+    monkeypatch.setattr("qwenvl_debug.model.load_model", lambda *_, **__: pytest.fail("the model was loaded"))
+    assert cli.main(arguments(folder, "sweep", folder / "clear.png", QUESTION, *more)) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_doctor_passes_on_a_sound_model(folder, capsys):

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from qwenvl_debug.cli import architecture, ask, compare, doctor, score, store
+from qwenvl_debug.cli import architecture, ask, compare, doctor, score, store, sweep
 from qwenvl_debug.cli.arguments import Parser
 from qwenvl_debug.cli.output import DONE, STOPPED, drop_output, refuse
 from qwenvl_debug.errors import QwenVLDebugError
@@ -21,6 +21,7 @@ COMMANDS = {
     "ask": ask,
     "compare": compare,
     "score": score,
+    "sweep": sweep,
     "architecture": architecture,
     "doctor": doctor,
     "store": store,

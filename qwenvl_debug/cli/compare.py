@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenvl_debug.cli.arguments import add_answer, add_json, add_model, load
-from qwenvl_debug.cli.output import DONE, about, give, progress
+from qwenvl_debug.cli.output import DONE, about, give, output_folder, progress
 from qwenvl_debug.cli.region_arguments import SHAPES, add_region, paired
+from qwenvl_debug.compare.align import KINDS
 from qwenvl_debug.errors import QwenVLDebugError
+from qwenvl_debug.maps import NORMALISATIONS
 
 if TYPE_CHECKING:
     from qwenvl_debug.compare import Comparison
@@ -26,9 +28,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="TEXT", help="ask both sides with the words of this answer")
     parser.add_argument(
         "--normalisation",
-        choices=("picture", "row"),
+        choices=tuple(NORMALISATIONS),
         default="picture",
-        help="maps as a share of the picture's attention, or of each row's (default: picture)",
+        help="what the maps are shares of: "
+        + ", ".join(f"{key} ({one.name})" for key, one in NORMALISATIONS.items())
+        + " (default: picture)",
+    )
+    parser.add_argument(
+        "--align",
+        choices=("auto", *(kind.replace(" ", "-") for kind in KINDS)),
+        default="auto",
+        help="how the pictures lie on each other, where you know better than the pictures tell (default: auto)",
+    )
+    parser.add_argument(
+        "--noise",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="rank layers and heads above what harmless changes of the correct picture do; asks it six times more",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write overlays (PNG) and tables (CSV) here")
     add_region(parser, "--region", f"measure this region on both sides, e.g. {SHAPES}")
@@ -45,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """Ask both, compare, write what was asked for and print the rest."""
     from qwenvl_debug.case import Case
     from qwenvl_debug.compare import compare as compare_runs
+    from qwenvl_debug.compare import noise_floor
     from qwenvl_debug.report.scores_text import masses_text
     from qwenvl_debug.report.text import comparison_text
 
@@ -52,15 +69,30 @@ def run(options: argparse.Namespace) -> int:
     regions = paired(
         options.region, options.region_correct, options.region_failing, *(case.pictures[0].size for case in cases)
     )
-    folder = _output_folder(options.out)
+    folder = output_folder(options.out)
     model = load(options)
     correct, failing = (
         model.ask(case, max_new_tokens=options.max_new_tokens, progress=progress(f"Answering, {side} side"))
         for side, case in zip(("correct", "failing"), cases, strict=True)
     )
     comparison = compare_runs(
-        correct, failing, target=options.target, normalisation=options.normalisation, regions=regions or None
+        correct,
+        failing,
+        target=options.target,
+        normalisation=options.normalisation,
+        regions=regions or None,
+        alignment=None if options.align == "auto" else options.align.replace("-", " "),
     )
+    if options.noise:
+        noise = noise_floor(
+            comparison.asked[0],
+            query=comparison.left.query,
+            normalisation=options.normalisation,
+            neutral=comparison.neutral and comparison.neutral[0],
+            regions=regions or None,
+            progress=progress("Measuring the noise"),
+        )
+        comparison = comparison.with_noise(noise)
     files = _write(comparison, folder) if folder else []
     written = "".join(f"\nWrote {file}" for file in files)
     give(
@@ -74,27 +106,19 @@ def run(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _output_folder(folder: Path | None) -> Path | None:
-    """Make the folder before the model works, so that a wrong path is told at once."""
-    if folder is None:
-        return None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise QwenVLDebugError(f"Nothing can be written to {folder}: {error.strerror}.") from None
-    return folder
-
-
 def _write(comparison: Comparison, folder: Path) -> list[Path]:
-    """Overlays of the most different layer on one scale, and both tables; returns what was written."""
+    """Overlays of the layer to look at first on one scale, and the tables; returns what was written."""
     from qwenvl_debug.report import overlay
 
     files: dict[Path, Callable[[], bytes]] = {
         folder / "table.csv": lambda: comparison.table().to_csv(index=False).encode(),
         folder / "layers.csv": lambda: comparison.layers().to_csv(index=False).encode(),
     }
-    layer = comparison.most_different_layer()
-    if layer is not None:
+    if comparison.ranking is not None:
+        files[folder / "ranking.csv"] = lambda: comparison.ranking.heads.to_csv(index=False).encode()
+    first = comparison.opens_on()
+    if first is not None:
+        layer = first[0]
         maps = {"correct": comparison.left.map(layer), "failing": comparison.right.map(layer)}
         scale = max(float(one.values.max()) for one in maps.values()) or None
         runs = {"correct": comparison.correct, "failing": comparison.failing}

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenvl_debug.errors import QwenVLDebugError
@@ -43,6 +44,17 @@ def give(
     except OSError as error:
         drop_output()
         raise QwenVLDebugError(f"The result could not be written: {error.strerror}.") from None
+
+
+def output_folder(folder: Path | None) -> Path | None:
+    """Make the folder before the model works, so that a wrong path is told at once."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QwenVLDebugError(f"Nothing can be written to {folder}: {error.strerror}.") from None
+    return folder
 
 
 def drop_output() -> None:

@@ -108,7 +108,7 @@ def _align(correct: Picture, failing: Picture) -> Alignment:
             edges.agreement.strength >= best.agreement.strength - BETTER or work.moved(best.homography) <= STILL
         ):
             return work.same_frame(best.registration)
-        return work.registered(best)
+        return work.crop(best) or work.registered(best)
     return work.refused()
 
 
@@ -163,7 +163,13 @@ class _Way:
 
     homography: np.ndarray
     agreement: Agreement
+    seen: float
     registration: Registration | None = None
+
+    @property
+    def weight(self) -> float:
+        """Agreement times the share of the picture it is seen on; 0 where the pictures do not agree."""
+        return self.agreement.strength * self.seen if self.agreement.agree else 0.0
 
 
 class _Work:
@@ -186,7 +192,8 @@ class _Work:
     def hypothesis(self, homography: np.ndarray, registration: Registration | None = None) -> _Way:
         """Hold a homography against the pixels."""
         laid, seen = _warp(self.grey[1], homography, self.grey[0].shape[::-1])
-        return _Way(homography, agreement(self.grey[0].astype(np.float32), laid.astype(np.float32), seen), registration)
+        found = agreement(self.grey[0].astype(np.float32), laid.astype(np.float32), seen)
+        return _Way(homography, found, float(seen.mean()), registration)
 
     def found(self) -> list[_Way]:
         """What the points found on both pictures say, as it is and refined; nothing where it cannot be."""
@@ -212,8 +219,7 @@ class _Work:
         ways = [other.hypothesis(other.edges())] if self.same_shape else []
         if rival is None or rival.agreement.strength < SURE:
             ways += filter(None, [other._plausible(register(self._points[0], points(other.grey[1])))])
-        strength = max((way.agreement.strength for way in ways if way.agreement.agree), default=0.0)
-        return strength > (rival.agreement.strength + BETTER if rival else 0)
+        return max((way.weight for way in ways), default=0.0) > (rival.weight + BETTER if rival else 0)
 
     @cached_property
     def _points(self) -> tuple[list, list]:
@@ -252,6 +258,11 @@ class _Work:
         )
         return scaled / scaled[2, 2]
 
+    def small(self, homography: np.ndarray) -> np.ndarray:
+        """From pixels of the pictures to pixel centres of the copies."""
+        larger, smaller = np.diag([1 / self.scales[0]] * 2 + [1.0]), np.diag([self.scales[1]] * 2 + [1.0])
+        return _to_centres(smaller @ homography @ larger)
+
     def same_frame(self, registration: Registration | None) -> Alignment:
         (w, h), (other_w, other_h) = self.sizes
         equal = (w, h) == (other_w, other_h)
@@ -264,13 +275,21 @@ class _Work:
         counts = (registration.inliers, registration.matches) if registration else (0, 0)
         return Alignment("same frame", edges, *counts, 0.0, reason)
 
+    def crop(self, way: _Way) -> Alignment | None:
+        """The same frame moved by whole pixels, as a crop is, where that agrees as well as the way that was found."""
+        found, homography = way.registration, self.full(way.homography)
+        whole = np.eye(3)
+        middle = np.array(self.sizes[0]) / 2
+        whole[:2, 2] = np.rint(carry(homography, middle[None])[0] - middle)
+        rival = self.hypothesis(self.small(whole), found)
+        if not rival.agreement.agree or rival.agreement.strength < way.agreement.strength - BETTER / 3:
+            return None
+        reason = "One picture is a crop of the other, or the same one moved by whole pixels."
+        return Alignment("same frame", whole, found.inliers, found.matches, 0.0, reason)
+
     def registered(self, way: _Way, stated: bool = False) -> Alignment:
         found = way.registration
         homography, error = self.full(way.homography), found.error / self.scales[1]
-        whole = _crop(homography)
-        if whole is not None:
-            reason = "One picture is a crop of the other, or the same one moved by whole pixels."
-            return Alignment("same frame", whole, found.inliers, found.matches, error, reason, stated)
         reason = (
             f"Laid on each other by {found.inliers} of {found.matches} points found on both pictures, "
             f"{error:.1f} pixels off on average: judge it by swiping one over the other."
@@ -309,16 +328,6 @@ def _warp(pixels: np.ndarray, homography: np.ndarray, size: tuple[int, int]) -> 
     laid = cv2.warpPerspective(pixels, homography, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     there = np.full(pixels.shape[:2], 255, np.uint8)
     return laid, cv2.warpPerspective(there, homography, size, flags=flags) > 127
-
-
-def _crop(homography: np.ndarray) -> np.ndarray | None:
-    """The shift by whole pixels that a homography is, or None where it is not one within half a pixel."""
-    shift = np.round(homography[:2, 2])
-    corner = 1000.0  # a rotation or scale of 0.5 px over 1,000 px is no longer that of a crop
-    whole = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1.0]])
-    corners = np.array([[0, 0], [corner, 0], [0, corner], [corner, corner]])
-    off = np.linalg.norm(carry(homography, corners) - carry(whole, corners), axis=1).max()
-    return whole if off <= 0.75 else None
 
 
 def _signed_area(corners: np.ndarray) -> float:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qwenvl_debug.maps import map_stack
+from qwenvl_debug.maps import NORMALISATIONS, map_stack
 
 if TYPE_CHECKING:
-    from qwenvl_debug.compare import Comparison
+    from qwenvl_debug.compare import Comparison, Ranking, Sweep
     from qwenvl_debug.model import Run
 
 BAR = 24
@@ -36,7 +36,7 @@ def run_text(run: Run) -> str:
 
 
 def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
-    """Both answers, the layers side by side, and the heads that differ most."""
+    """Both answers, how the pictures lie on each other, the layers side by side, and the heads that differ most."""
     lines = []
     for side, run in (("correct", comparison.correct), ("failing", comparison.failing)):
         lines += [f"{side}: {run.case.pictures[0].name}", printable(run.case.question), *answer_lines(run), ""]
@@ -44,21 +44,100 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
         lines.append(f"Both sides are asked with the words of “{printable(comparison.target)}”.")
     else:
         lines.append("Each side is asked with its own answer; give a target to ask both with the same words.")
-    table = comparison.layers().dropna(subset=["difference"])
-    rows = [
-        (str(int(layer)), percent(left), percent(right), f"{difference:.3f}", bar(difference))
-        for layer, left, right, difference in table[["layer", "left", "right", "difference"]].itertuples(index=False)
-    ]
     lines += [
+        f"Pictures: {comparison.alignment.kind}. {comparison.alignment.reason}",
+        f"Maps: {NORMALISATIONS[comparison.left.normalisation].name}.",
         "",
-        "Share of attention on the picture, and how far apart the two maps lie (0 the same, 1 no cell shared):",
     ]
-    lines += columns([("layer", "correct", "failing", "distance", ""), *rows], right=(0, 1, 2, 3))
-    lines += layers_without_map(table["layer"].tolist(), len(comparison.divergence))
+    lines += _layer_lines(comparison)
+    if comparison.ranking is not None:
+        return "\n".join([*lines, "", *ranking_lines(comparison.ranking, best_heads)])
     top = comparison.table().dropna(subset=["difference"]).head(best_heads)
     if len(top):
         named = [f"{int(row.layer)}.{int(row.head)} ({row.difference:.3f})" for row in top.itertuples()]
         lines += ["", f"Most different: layer {comparison.most_different_layer()}; of single heads {', '.join(named)}."]
+    return "\n".join(lines)
+
+
+def _layer_lines(comparison: Comparison) -> list[str]:
+    """Share of attention on the picture, and, where the pictures lie on each other, how far apart the maps are."""
+    table = comparison.layers().dropna(subset=["left", "right"])
+    laid = comparison.alignment.homography is not None
+    head = ("layer", "correct", "failing", *(("distance", "") if laid else ()))
+    rows = [
+        (
+            str(int(row.layer)),
+            percent(row.left),
+            percent(row.right),
+            *((_distance(row.difference), bar(np.nan_to_num(row.difference))) if laid else ()),
+        )
+        for row in table.itertuples()
+    ]
+    what = "Share of attention on the picture"
+    if laid:
+        what += ", and how far apart the two maps lie (0 the same, 1 no cell shared)"
+    return [
+        f"{what}:",
+        *columns([head, *rows], right=(0, 1, 2, 3)),
+        *layers_without_map(table["layer"].tolist(), len(comparison.divergence)),
+    ]
+
+
+def _distance(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.3f}"
+
+
+def ranking_lines(ranking: Ranking, best: int = 5) -> list[str]:
+    """How many heads stand above the noise, which most, and what counts as noise."""
+    known, heads = ranking.heads["score"].notna(), ranking.heads[ranking.heads["above"]]
+    lines = [f"Above the noise: {len(heads)} of {int(known.sum())} heads."]
+    layers = ranking.layers[ranking.layers["above"]].head(best)
+    for what, table in (("layers", layers), ("heads", heads.head(best))):
+        records = table.to_dict("records")
+        named = [f"{_place(row)} ({row['score']:.1f} x the noise)" for row in records]
+        if named:
+            lines.append(f"First of {what}: {', '.join(named)}.")
+    return [*lines, ranking.rule]
+
+
+def _place(row: dict[str, float]) -> str:
+    """A layer, or a layer and a head as 4.2."""
+    return f"{int(row['layer'])}.{int(row['head'])}" if "head" in row else f"{int(row['layer'])}"
+
+
+def sweep_text(made: Sweep) -> str:
+    """Every strength with its answer, how sure the target is, and how much lies on the regions; the flip is marked."""
+    first = made.steps[0]
+    lines = [
+        printable(first.case.question),
+        f"{made.perturbation.title} ({made.perturbation.unit}), followed answer “{printable(made.target)}”.",
+    ]
+    table = made.table()
+    names = list(first.masses)
+    head = ("strength", "answer", "right", "probability", "per token", *(f"on {printable(name)}" for name in names))
+    rows = [
+        (
+            f"{row['strength']:g}",
+            printable(row["answer"]) or "(no words)",
+            ("yes" if row["right"] else "no") + ("   flips here" if number == made.flip else ""),
+            percent(row["probability"]),
+            percent(row["per_token"]),
+            *(f"{percent(row[f'mass_{name}'])} of {percent(row[f'chance_{name}'])}" for name in names),
+        )
+        for number, row in enumerate(table.to_dict("records"))
+    ]
+    lines += ["", *columns([head, *rows], right=(0, 3, 4, *range(5, 5 + len(names))))]
+    for name in names:
+        place = made.best_head(name)
+        if place is not None:
+            who = "the mean of its heads" if place[1] < 0 else f"head {place[1]}"
+            lines.append(f"On {printable(name)}: share of the map of layer {place[0]}, {who}, “of” what chance gives.")
+    if made.flip is not None:
+        lines += ["", f"The answer is no longer right from strength {made.steps[made.flip].strength:g} on."]
+    elif first.right:
+        lines += ["", "The answer stays right at every strength that was tried."]
+    else:
+        lines += ["", "The answer is wrong from the start, so no flip is marked."]
     return "\n".join(lines)
 
 
