@@ -83,13 +83,13 @@ def ref_of(run: Run, row: str, query: Query) -> str | None:
 
 
 def shared_refs(answers: Answers) -> list[tuple[str, str, str]]:
-    """Words that both questions have, as (ref on the correct side, ref on the failing side, the word)."""
+    """Words that both questions have, as (ref on the correct side, ref on the failing side, what its tokens spell)."""
     sides = [answers.run(side, "q") for side in (0, 1)]
     found = []
     for pair in shared_words(*sides):
         refs = [ref_of(run, "q", query) for run, query in zip(sides, pair, strict=True)]
         if None not in refs:
-            found.append((*refs, pair[0].label.strip()))
+            found.append((*refs, "".join(sides[0].tokens[index].text for index in pair[0].tokens).strip()))
     return list(dict.fromkeys(found))[:MOST_SHARED]
 
 

@@ -39,7 +39,7 @@ def extras_data(
         "id": identity,
         "alignment": {
             "kind": alignment.kind,
-            "text": statement(alignment),
+            "text": statement(alignment, comparison.pieces),
             "reason": alignment.reason,
             "matrix": None if alignment.homography is None else [float(v) for v in np.ravel(alignment.homography)],
         },
@@ -53,11 +53,12 @@ def extras_data(
     }
 
 
-def statement(alignment: Alignment) -> str:
-    """How the two pictures lie on each other, in one line."""
+def statement(alignment: Alignment, pieces: Overlap | None) -> str:
+    """How the two pictures lie on each other, in one line; pieces are those of their grids."""
     said = " Stated by you." if alignment.stated else ""
     if alignment.kind == "same frame":
-        return f"Same frame: cells are compared one to one.{said}"
+        how = "one to one" if pieces is not None and pieces.equal else "by the area they share, as the grids differ"
+        return f"Same frame: cells are compared {how}.{said}"
     if alignment.kind == "registered":
         return (
             f"Registered: {alignment.inliers} of {alignment.matches} points found on both pictures agree "

@@ -65,7 +65,7 @@ def findings(comparison: Comparison) -> None:
         hide_index=True,
         key="findings",
         on_select=_line_chosen,
-        selection_mode="single-row",
+        selection_mode="single-cell",
         alt="Layers and heads by how far they stand above the noise",
         column_config={
             "layer": st.column_config.NumberColumn("layer", width="small"),
@@ -93,7 +93,9 @@ def _named(figure: str) -> str:
 
 
 def _line_chosen() -> None:
-    rows = st.session_state.findings.selection.rows
-    if rows:
-        line = st.session_state.findings_shown.iloc[rows[0]]
+    """Open the line of the cell that was clicked; a second click on a cell lets go of it, and means its line too."""
+    cells = st.session_state.findings.selection.cells
+    row = st.session_state.findings_row = cells[0][0] if cells else st.session_state.get("findings_row", 0)
+    if row < len(st.session_state.findings_shown):
+        line = st.session_state.findings_shown.iloc[row]
         state.go_to(int(line["layer"]), int(line["head"]))

@@ -110,7 +110,7 @@ def answered(
         "notice": ""
         if wanted == shows
         else f"Shown until the neutral question is answered: {NORMALISATIONS[shows].name}.",
-        "empty": None,
+        "empty": "The question added nothing here beyond the neutral one." if shows == "added" else None,
         "layers": int(layers),
         "heads": int(heads),
     }

@@ -1,11 +1,14 @@
 """Words as chips, and the short names by which they ask."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import Query
 from qwenvl_debug.ui.answers import Answers
-from qwenvl_debug.ui.asks import chips, default_ref, query_of, ref_of
+from qwenvl_debug.ui.asks import chips, default_ref, query_of, ref_of, shared_refs
 from tests.ui.hand_made import make_run
 
 PEARL = (("Pearl", None, 0.8), (" Tower", None, 0.5))
@@ -73,3 +76,17 @@ def test_without_an_expected_answer_each_side_asks_with_its_own():
     assert (default_ref(answers()), default_ref(answers(target=False))) == ("t", "a")
     with pytest.raises(QueryError):
         query_of(answers(target=False), 0, "t")
+
+
+def test_words_of_both_questions_are_offered_by_the_tokens_that_carry_them_each_once():
+    def asked(*texts):
+        run = make_run(PEARL, EVEN)
+        tokens = list(run.tokens)
+        for index, text in zip((5, 6), texts, strict=True):
+            tokens[index] = SimpleNamespace(**{**vars(tokens[index]), "text": text})
+        return replace(run, tokens=tuple(tokens))
+
+    both = Answers(asked("Which", " tower"), asked("Tower", " here"), None)
+    assert shared_refs(both) == [("q1", "q0", "tower")]
+    chinese = Answers(asked("猫", "哪里"), asked("哪里", "猫"), None)
+    assert sorted(shared_refs(chinese)) == [("q0", "q1", "猫"), ("q1", "q0", "哪里")]

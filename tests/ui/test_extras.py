@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from qwenvl_debug.compare import Alignment, compare
+from qwenvl_debug.compare import Alignment, compare, overlap
 from qwenvl_debug.maps import Sinks
 from qwenvl_debug.regions import Rectangle, Region
 from qwenvl_debug.regions.record import to_record
@@ -27,10 +27,14 @@ def aligned(kind, **facts):
 
 
 def test_the_alignment_is_stated_in_one_line():
-    assert extras.statement(aligned("same frame", reason="Equal.")) == "Same frame: cells are compared one to one."
-    found = extras.statement(aligned("registered", inliers=212, matches=260, error=0.84, reason="Points."))
+    same = aligned("same frame", reason="Equal.")
+    assert extras.statement(same, overlap(((2, 3), (2, 3)))) == "Same frame: cells are compared one to one."
+    assert "by the area they share" in extras.statement(same, overlap(((2, 3), (4, 3))))
+    found = extras.statement(
+        aligned("registered", inliers=212, matches=260, error=0.84, reason="Points."), overlap(((2, 3), (2, 3)))
+    )
     assert found == "Registered: 212 of 260 points found on both pictures agree to 0.8 px."
-    apart = extras.statement(aligned("by region", error=np.nan, reason="They share too little."))
+    apart = extras.statement(aligned("by region", error=np.nan, reason="They share too little."), None)
     assert apart == "Not aligned: They share too little. Compared through regions and layer figures only."
 
 
