@@ -20,7 +20,7 @@ from qwenvl_debug.compare import Comparison, compare
 from qwenvl_debug.model.registration import register
 
 if TYPE_CHECKING:
-    from qwenvl_debug.case import Case, Picture, is_right
+    from qwenvl_debug.case import Case, Picture, Turn, is_right
     from qwenvl_debug.errors import QwenVLDebugError
     from qwenvl_debug.maps import (
         AttentionMap,
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
         ask_neutral,
         find_sinks,
         map_stack,
+        picture_shares,
         question_query,
         row_shares,
         span_query,
+        turn_shares,
         word_query,
     )
     from qwenvl_debug.model import DebugModel, Run, load_model
     from qwenvl_debug.regions import Brush, Ellipse, Mask, Polygon, Rectangle, Region, score, score_table
     from qwenvl_debug.report import overlay
+    from qwenvl_debug.video import Video
 
 _HOME = {
     "AttentionMap": "maps",
@@ -54,6 +57,8 @@ _HOME = {
     "Rectangle": "regions",
     "Region": "regions",
     "Run": "model",
+    "Turn": "case",
+    "Video": "video",
     "answer_query": "maps",
     "ask_neutral": "maps",
     "find_sinks": "maps",
@@ -61,11 +66,13 @@ _HOME = {
     "load_model": "model",
     "map_stack": "maps",
     "overlay": "report",
+    "picture_shares": "maps",
     "question_query": "maps",
     "row_shares": "maps",
     "score": "regions",
     "score_table": "regions",
     "span_query": "maps",
+    "turn_shares": "maps",
     "word_query": "maps",
 }
 
@@ -89,6 +96,8 @@ __all__ = [
     "Rectangle",
     "Region",
     "Run",
+    "Turn",
+    "Video",
     "answer_query",
     "ask_neutral",
     "compare",
@@ -97,11 +106,13 @@ __all__ = [
     "load_model",
     "map_stack",
     "overlay",
+    "picture_shares",
     "question_query",
     "row_shares",
     "score",
     "score_table",
     "span_query",
+    "turn_shares",
     "word_query",
 ]
 

@@ -1,112 +1,68 @@
-"""What is being debugged: a picture as a person sees it, and a case (pictures, a question, the expected answer)."""
+"""What is being debugged: pictures, a conversation that ends in a question, and the answer that would be right."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps
+from qwenvl_debug.errors import CaseError
+from qwenvl_debug.picture import Picture
+from qwenvl_debug.video import Video, check_frames
 
-from qwenvl_debug.errors import CaseError, PictureError
-
-MAX_PIXELS = 64_000_000
-"""Largest picture that is decoded: 64 megapixels are 192 MB of RGB."""
+__all__ = ["MAX_CHARACTERS", "Case", "Picture", "Turn", "is_right"]
 
 MAX_CHARACTERS = 8_000
-"""Longest question, system prompt or expected answer, in characters."""
-
-# Formats Pillow decodes by itself, less those this build of it lacks (asking for one it lacks is a KeyError).
-# Leaving the list open would let an upload start Ghostscript (EPS). JPEG also covers the MPO files of some phones.
-Image.init()
-_WANTED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "TGA")
-FORMATS = tuple(kind for kind in _WANTED if kind in Image.OPEN)
+"""Longest question, earlier answer, system prompt or expected answer, in characters."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as a person sees it. Make one with `Picture.open`; two are equal when their pixels are.
+class Turn:
+    """An earlier turn of a conversation: what was asked, and what the model answered then.
 
-    Attributes:
-        pixels: uint8 [height, width, 3], RGB, read-only; EXIF rotation applied, transparency on white.
-        sha256: hexadecimal hash of the size and the RGB pixels.
-        name: what to call it on screen (the file name where there is one).
+    Args:
+        question: what the person asked; not empty, at most 8,000 characters.
+        answer: what the model answered; not empty. Outer spaces are dropped, as chat templates do.
+        pictures: how many of the case's pictures were shown with this question. They are taken in order: the first
+            turn shows the first of them, and those that no turn shows belong to the last question.
+
+    Raises:
+        CaseError: an empty or over-long text, text that is not valid Unicode, or not a number of pictures.
     """
 
-    pixels: np.ndarray = field(repr=False, compare=False)
-    sha256: str
-    name: str = field(compare=False)
+    question: str
+    answer: str
+    pictures: int = 0
 
-    @classmethod
-    def open(cls, source: Any, name: str | None = None) -> Picture:
-        """Read a picture from nearly anything.
-
-        Args:
-            source: a path, the bytes of a picture file, an open binary file, a PIL image (its current frame), a
-                uint8 array [height, width], [height, width, 3] or [height, width, 4], or a Picture.
-            name: what to call it; by default the file's name, else "picture".
-
-        Of an animation the first frame is taken. JPEG files over 64 megapixels are decoded at a reduced size;
-        other files of that size are refused before they are decoded.
-
-        Raises:
-            PictureError: missing, not a picture, damaged, empty or too large.
-        """
-        if isinstance(source, cls):
-            return source if name is None or name == source.name else cls(source.pixels, source.sha256, name)
-        shown = name or _name_of(source)
-        image = _as_image(source, shown)
-        pixels = _decode(image, shown)
-        digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]} RGB\n".encode())
-        digest.update(pixels.tobytes())
-        pixels.setflags(write=False)
-        return cls(pixels, digest.hexdigest(), shown)
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return self.pixels.shape[1]
-
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return self.pixels.shape[0]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels, the order PIL and browsers use."""
-        return self.width, self.height
-
-    def to_pil(self) -> Image.Image:
-        """A new PIL image of mode RGB."""
-        return Image.fromarray(self.pixels)
-
-    def png(self) -> bytes:
-        """The picture as the bytes of a PNG file."""
-        buffer = io.BytesIO()
-        self.to_pil().save(buffer, "PNG", compress_level=3)
-        return buffer.getvalue()
+    def __post_init__(self) -> None:
+        for text, what in ((self.question, "question of an earlier turn"), (self.answer, "answer of an earlier turn")):
+            _check_text(text, what)
+            if not text.strip():
+                raise CaseError(f"The {what} is empty: write it, or take the turn out.")
+        if isinstance(self.pictures, bool) or not isinstance(self.pictures, int) or self.pictures < 0:
+            raise CaseError(f"A turn shows a number of the case's pictures, 0 or more, not {self.pictures!r}.")
+        object.__setattr__(self, "answer", self.answer.strip())
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question about one or more pictures, optionally with the answer that would be right.
+    """A question about one or more pictures or a video, perhaps after earlier turns, and the answer that is expected.
 
     Args:
-        pictures: anything `Picture.open` takes, or a list or tuple of such; at least one. Stored as a tuple.
-        question: what the person asks; not empty, at most 8,000 characters.
+        pictures: anything `Picture.open` takes, or a list or tuple of such, or a `Video`; at least one picture. Stored
+            as a tuple, in the order in which the conversation shows them; of a video, its frames.
+        question: what the person asks last; not empty, at most 8,000 characters.
         expected: the right answer, see `is_right`; empty means not known.
         system: a system prompt; None leaves it to the checkpoint's own chat template.
+        history: the turns before the question, first to last. Each says how many of the pictures it showed; the
+            question shows the rest.
+        seconds: of a video, when each frame was taken; empty where the pictures are pictures. A `Video` fills it in.
 
     Raises:
-        CaseError: no picture, an empty or over-long question, or text that is not valid Unicode.
+        CaseError: no picture, an empty or over-long question, text that is not valid Unicode, turns that show more
+            pictures than there are, or frames that are no video.
         PictureError: see `Picture.open`.
     """
 
@@ -114,8 +70,13 @@ class Case:
     question: str
     expected: str | None = None
     system: str | None = None
+    history: tuple[Turn, ...] = ()
+    seconds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.pictures, Video):
+            object.__setattr__(self, "seconds", self.pictures.seconds)
+            object.__setattr__(self, "pictures", self.pictures.frames)
         several = isinstance(self.pictures, Sequence) and not isinstance(self.pictures, (str, bytes, bytearray))
         sources = tuple(self.pictures) if several else (self.pictures,)
         if not sources:
@@ -129,6 +90,37 @@ class Case:
         object.__setattr__(self, "pictures", tuple(Picture.open(source) for source in sources))
         object.__setattr__(self, "expected", self.expected if (self.expected or "").strip() else None)
         object.__setattr__(self, "system", self.system if (self.system or "").strip() else None)
+        object.__setattr__(self, "history", _turns(self.history))
+        object.__setattr__(self, "seconds", tuple(float(second) for second in self.seconds))
+        shown = [turn.pictures for turn in self.history]
+        if sum(shown) > len(self.pictures):
+            raise CaseError(
+                f"The earlier turns show {sum(shown)} pictures, but the case has {len(self.pictures)}: add the missing "
+                "ones, in the order in which they are shown."
+            )
+        if self.seconds:
+            check_frames(self.pictures, self.seconds)
+            if sum(shown) and len(self.pictures) not in shown:
+                raise CaseError("A video is shown whole in one turn: let that turn show all of its frames.")
+
+    @property
+    def turns(self) -> tuple[tuple[str, str | None, tuple[int, ...]], ...]:
+        """The conversation: of each turn the question, the answer (None for the last), and its pictures' numbers."""
+        said, first = [], 0
+        for turn in self.history:
+            said.append((turn.question, turn.answer, tuple(range(first, first + turn.pictures))))
+            first += turn.pictures
+        return (*said, (self.question, None, tuple(range(first, len(self.pictures)))))
+
+
+def _turns(history: Any) -> tuple[Turn, ...]:
+    turns = (history,) if isinstance(history, Turn) else tuple(history)
+    for turn in turns:
+        if not isinstance(turn, Turn):
+            raise CaseError(
+                f"The history of a case is made of turns, Turn(question, answer), not {type(turn).__name__}."
+            )
+    return turns
 
 
 def is_right(answer: str, expected: str | None) -> bool | None:
@@ -176,85 +168,3 @@ def _check_text(text: Any, what: str) -> None:
         raise CaseError(f"The {what} has {len(text):,} characters; shorten it to at most {MAX_CHARACTERS:,}.")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise CaseError(f"The {what} holds characters that are not valid Unicode: type it again.")
-
-
-def _name_of(source: Any) -> str:
-    path = source if isinstance(source, (str, os.PathLike)) else getattr(source, "filename", None)
-    path = path or getattr(source, "name", None)
-    return Path(path).name if isinstance(path, (str, os.PathLike)) and str(path) else "picture"
-
-
-def _as_image(source: Any, name: str) -> Image.Image:
-    """Open, but do not decode yet."""
-    if isinstance(source, Image.Image):
-        return source
-    if isinstance(source, np.ndarray):
-        grey_or_colour = source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (3, 4))
-        if source.dtype != np.uint8 or not grey_or_colour:
-            raise PictureError(
-                f"An array can be a picture when it is uint8 of shape [height, width, 3]; this one is "
-                f"{source.dtype} of shape {list(source.shape)}."
-            )
-        return Image.fromarray(np.ascontiguousarray(source)) if source.size else Image.new("RGB", (0, 0))
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        source = io.BytesIO(source)
-    elif not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
-        raise PictureError(f"A {type(source).__name__} is not a picture: give a path, a file, bytes or an image.")
-    try:
-        if hasattr(source, "seek"):
-            source.seek(0)
-        return Image.open(source, formats=FORMATS)
-    except FileNotFoundError:
-        raise PictureError(f"There is no picture at {source}: check the path.") from None
-    except IsADirectoryError:
-        raise PictureError(f"{source} is a folder: give the path of one picture in it.") from None
-    except PermissionError:
-        raise PictureError(f"{source} may not be read: check its permissions.") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureError(_too_large(name)) from None
-    except Exception:  # Pillow's plugins raise many kinds on damaged headers
-        raise PictureError(
-            f"“{name}” is not a picture this program can read: save it as PNG or JPEG and try again."
-        ) from None
-
-
-def _decode(image: Image.Image, name: str) -> np.ndarray:
-    """Decode to uint8 RGB [height, width, 3], the right way up."""
-    if image.width * image.height == 0:
-        raise PictureError(f"“{name}” is empty: it is {image.width} x {image.height} pixels.")
-    if image.width * image.height > MAX_PIXELS and image.format in ("JPEG", "MPO"):
-        halves = next(n for n in (2, 4, 8) if image.width * image.height / n**2 <= MAX_PIXELS or n == 8)
-        image.draft("RGB", (image.width // halves, image.height // halves))
-    if image.width * image.height > MAX_PIXELS:
-        raise PictureError(_too_large(name))
-    try:
-        return np.array(_to_rgb(ImageOps.exif_transpose(image)))
-    except MemoryError:
-        raise PictureError(_too_large(name)) from None
-    except Exception:  # a damaged file shows itself only while decoding, and each format raises its own kind
-        raise PictureError(f"“{name}” is damaged or incomplete: save it again as PNG or JPEG.") from None
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255; 65535 / 257 is 255 exactly.
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) // 257).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        image = Image.fromarray(_stretch(np.asarray(image, dtype=np.float64)))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
-
-
-def _stretch(values: np.ndarray) -> np.ndarray:
-    """Whole numbers of 8 or 16 bits keep their scale; anything else is stretched from its least to its greatest."""
-    values = np.nan_to_num(values)
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and 1 < high <= 65535:
-        low, high = 0.0, 255.0 if high <= 255 else 65535.0
-    return np.rint((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
-
-
-def _too_large(name: str) -> str:
-    return f"“{name}” has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller and try again."

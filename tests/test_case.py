@@ -3,15 +3,17 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from qwenvl_debug.case import Case, Picture, is_right
+from qwenvl_debug.case import Case, Picture, Turn, is_right
 from qwenvl_debug.errors import CaseError, PictureError, QwenVLDebugError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+DOT = np.zeros((4, 4, 3), np.uint8)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -92,7 +94,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(size):
 
 
 def test_a_huge_photograph_is_decoded_smaller(monkeypatch):
-    monkeypatch.setattr("qwenvl_debug.case.MAX_PIXELS", 48 * 32 // 4)
+    monkeypatch.setattr("qwenvl_debug.picture.MAX_PIXELS", 48 * 32 // 4)
     picture = Picture.open(encoded(top_left_red(), "JPEG", quality=95))
     assert picture.size == (24, 16)
     assert np.abs(picture.pixels[2, 2].astype(int) - RED).max() < 12
@@ -204,3 +206,33 @@ def test_an_unusable_case_is_refused_in_one_sentence(arguments, sentence):
 )
 def test_an_answer_is_right_when_it_contains_the_expected_words(answer, expected, verdict):
     assert is_right(answer, expected) is verdict
+
+
+def test_earlier_turns_show_the_first_pictures_and_the_question_the_rest():
+    pictures = [np.full((4, 4, 3), level, np.uint8) for level in range(4)]
+    case = Case(pictures, "And now?", history=[Turn("Which?", " A cat. ", pictures=2), Turn("Sure?", "Yes.")])
+    assert case.turns == (("Which?", "A cat.", (0, 1)), ("Sure?", "Yes.", ()), ("And now?", None, (2, 3)))
+    assert Case(pictures, "And now?").turns == (("And now?", None, (0, 1, 2, 3)),)
+    assert replace(case, question="Else?").history == case.history
+    assert hash(case) != hash(replace(case, history=case.history[:1]))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Turn("", "A cat."), "question of an earlier turn is empty"),
+        (lambda: Turn("Which?", "  "), "answer of an earlier turn is empty"),
+        (lambda: Turn("Which?", None), "answer of an earlier turn must be text"),
+        (lambda: Turn("Which?", "A cat.", pictures=-1), "not -1"),
+        (lambda: Turn("Which?", "A cat.", pictures="cat.png"), "a number of the case's pictures"),
+        (lambda: Case(DOT, "And?", history=[Turn("Which?", "A cat.", 2)]), "show 2 pictures, but the case has 1"),
+        (lambda: Case(DOT, "And?", history=[("Which?", "A cat.")]), "made of turns"),
+        (lambda: Case([DOT, DOT], "And?", seconds=(0.0,)), "2 frames and 1 times"),
+        (lambda: Case([DOT, DOT], "And?", seconds=(1.0, 1.0)), "each after the one before"),
+        (lambda: Case([DOT, DOT[:2]], "And?", seconds=(0, 1)), "all have one size"),
+        (lambda: Case([DOT, DOT], "And?", seconds=(0, 1), history=[Turn("A?", "B", 1)]), "shown whole in one turn"),
+    ],
+)
+def test_conversations_that_make_no_sense_are_refused_in_one_sentence(make, sentence):
+    with pytest.raises(CaseError, match=sentence):
+        make()

@@ -1,9 +1,10 @@
 """Attention rows become maps over a picture.
 
 Who asks (`query`), the maps (`stack`, `normalise`), what they are held against (`neutral`, `sinks`), and what they say
-(`measures`, `shares`).
+(`measures`, `shares`, `conversation`).
 """
 
+from qwenvl_debug.maps.conversation import PartShares, picture_shares, turn_shares
 from qwenvl_debug.maps.factors import tokens_on_patches, words_on_tokens
 from qwenvl_debug.maps.measures import MEASURES, Measure, entropy, image_share, jensen_shannon
 from qwenvl_debug.maps.neutral import NEUTRAL_QUESTION, NEUTRAL_TOKENS, ask_neutral, neutral_case
@@ -37,6 +38,7 @@ __all__ = [
     "Measure",
     "Normalisation",
     "NormalisationText",
+    "PartShares",
     "Query",
     "RowShares",
     "Sinks",
@@ -50,12 +52,14 @@ __all__ = [
     "last_prompt_query",
     "map_stack",
     "neutral_case",
+    "picture_shares",
     "question_query",
     "row_shares",
     "rows_of",
     "span_query",
     "token_query",
     "tokens_on_patches",
+    "turn_shares",
     "weights_of",
     "word_query",
     "words_on_tokens",

@@ -19,6 +19,7 @@ KINDS = {
     "picture": "the pictures, without their sinks",
     "sinks": "cells of the pictures that draw attention whatever asks",
     "question": "the words of the question",
+    "earlier": "the words of earlier turns, questions and answers",
     "system": "the system prompt",
     "template": "the marks that the model's chat template sets around the words",
     "answer": "the answer as far as it was written",
@@ -66,6 +67,8 @@ def row_shares(run: Run, query: Query | None = None, *, neutral: Run | None = No
     values = np.stack([rows[:, :, of_token == kind].sum(axis=-1, dtype=np.float64) for kind in kinds], axis=-1)
     values[np.isnan(rows[:, :, 0])] = np.nan  # or kinds without a token would have a share of 0 even there
     for picture, grid in enumerate(run.grids):
+        if run.tokens[grid.positions[0]].picture != picture:
+            continue  # the second frame of a pair, whose cells are those of the first
         sinks = find_sinks(run, picture, neutral=neutral).cells.reshape(len(rows), 1, -1)
         there = np.where(sinks, on_cells(run, rows, picture), 0).sum(axis=-1, dtype=np.float64)
         values[..., kinds.index("sinks")] += there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from qwenvl_debug.model.capture import Recorder, recording
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
 from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
 from qwenvl_debug.model.spelling import spell, texts
+from qwenvl_debug.model.trace import VisionTrace
 
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel, Progress
@@ -78,7 +80,7 @@ def ask(
         tokens=tokens,
         grids=asked.grids,
         trace=recorder.trace(model.n_layers, model.n_heads, len(tokens), asked.image_grid_thw),
-        vision=recorder.vision(orders, asked.image_grid_thw),
+        vision=_per_picture(recorder.vision(orders, asked.image_grid_thw), asked),
         provenance=_provenance(model, model.settings(max_new_tokens, rows, layers, vision_layers, top), began),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
@@ -161,6 +163,7 @@ def _target_ids(model: DebugModel, target: str | Sequence[int]) -> list[int]:
 def _tokens(model: DebugModel, asked: Prompt, new: list[int], choices: list[Choice]) -> tuple[Token, ...]:
     length = len(asked.ids)
     ids = [*asked.ids, *new]
+    last_turn = max(turn for turn in asked.turns if turn is not None)
     ended = new[-1] in model.stop_ids
     kinds = [*asked.kinds, *(["answer"] * (len(new) - ended)), *(["end"] * ended)]
     breaks = [n for n in range(1, len(ids)) if kinds[n] != kinds[n - 1]]
@@ -174,6 +177,7 @@ def _tokens(model: DebugModel, asked: Prompt, new: list[int], choices: list[Choi
             group=spelled[n][1],
             kind=kinds[n],
             picture=asked.pictures[n] if n < length else None,
+            turn=asked.turns[n] if n < length else last_turn,
             probability=choices[n - length].probability if n >= length else None,
             alternatives=tuple(Alternative(id, names[id], p) for id, p in choices[n - length].likeliest)
             if n >= length
@@ -181,6 +185,14 @@ def _tokens(model: DebugModel, asked: Prompt, new: list[int], choices: list[Choi
         )
         for n in range(len(ids))
     )
+
+
+def _per_picture(traces: tuple[VisionTrace, ...], asked: Prompt) -> tuple[VisionTrace, ...]:
+    """One trace for each picture; the frames of a pair, which a tower reads as one, share theirs."""
+    if len(traces) in (0, len(asked.grids)):
+        return traces
+    firsts = sorted({picture for picture in asked.pictures if picture is not None})
+    return tuple(traces[bisect_right(firsts, grid.picture) - 1] for grid in asked.grids)
 
 
 def _names(model: DebugModel, choices: list[Choice]) -> dict[int, str]:

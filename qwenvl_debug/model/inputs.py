@@ -1,15 +1,15 @@
 """How a case becomes the tokens and pixels a model is fed, with the place of every part known exactly.
 
-The checkpoint's own chat template is rendered with stand-ins for the person's words, and cut there. The template's
-pieces are encoded with special tokens on; the person's words with special tokens off, so that nobody's `<|image_pad|>`
-or `<|im_end|>` becomes a marker. Each image marker is expanded to one token per cell of its picture. Spans therefore
-follow from how the sequence was put together, not from a search in it.
+The checkpoint's own chat template is rendered with stand-ins for the words of every turn, and cut there. The template's
+pieces are encoded with special tokens on; the words with special tokens off, so that nobody's `<|image_pad|>` or
+`<|im_end|>` becomes a marker. Each image marker is expanded to one token per cell of its picture, and that of a video
+to its pairs of frames. Spans therefore follow from how the sequence was put together, not from a search in it.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +18,14 @@ import torch
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError, ModelLoadError, PictureError
 from qwenvl_debug.model.families import Family
+from qwenvl_debug.model.frames import MOST_CELLS, join_frames, seconds_between, times
 from qwenvl_debug.model.run import Grid, Kind
 
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
 
 # Characters of a Unicode private use area: no template writes or trims them.
-_QUESTION, _SYSTEM = "\ue0a1question\ue0a1", "\ue0a1system\ue0a1"
+_EDGE = "\ue0a1"
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,25 @@ class Prompt:
     Attributes:
         ids: token numbers of the prompt.
         kinds: what each token is part of.
-        pictures: which picture each token is a cell of, else None.
+        pictures: which picture each token is a cell of, else None; of a pair of frames the first.
+        turns: which turn of the conversation each token's words or picture belong to, else None.
         grids: cells of each picture.
-        pixel_values: float32, as the generation's image processor makes it of all pictures together.
-        image_grid_thw: int64 [pictures, 3], (1, patch rows, patch columns).
+        pixel_values: float32, as the generation's image processor makes it of all pictures together; of a video, its
+            pairs of frames.
+        image_grid_thw: int64 [pictures or pairs of frames, 3], (1, patch rows, patch columns).
         generation: who takes these inputs.
+        pair_seconds: of a video, seconds from one pair of frames to the next; None for pictures.
     """
 
     ids: list[int]
     kinds: list[Kind]
     pictures: list[int | None]
+    turns: list[int | None]
     grids: tuple[Grid, ...]
     pixel_values: torch.Tensor
     image_grid_thw: torch.Tensor
     generation: Family
+    pair_seconds: float | None = None
 
     def feed(self, device: torch.device, more: list[int] | tuple[int, ...] = ()) -> dict[str, Any]:
         """The keyword arguments of the network: the prompt, followed by more tokens of text."""
@@ -58,7 +64,28 @@ class Prompt:
             pixel_values=self.pixel_values.to(device),
             grids=self.image_grid_thw.to(device),
             prompt_length=len(self.ids),
+            pair_seconds=self.pair_seconds,
         )
+
+
+@dataclass
+class _Sequence:
+    """The prompt while it grows."""
+
+    ids: list[int] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
+    pictures: list[int | None] = field(default_factory=list)
+    turns: list[int | None] = field(default_factory=list)
+
+    def add(self, ids: list[int], kind: Kind, picture: int | None = None, turn: int | None = None) -> np.ndarray:
+        """Append tokens of one kind and return their positions."""
+        positions = np.arange(len(self.ids), len(self.ids) + len(ids), dtype=np.int64)
+        positions.setflags(write=False)
+        self.ids += ids
+        self.kinds += [kind] * len(ids)
+        self.pictures += [picture] * len(ids)
+        self.turns += [turn] * len(ids)
+        return positions
 
 
 def prompt(model: DebugModel, case: Case) -> Prompt:
@@ -66,47 +93,55 @@ def prompt(model: DebugModel, case: Case) -> Prompt:
 
     Raises:
         PictureError: a picture is too long and thin for the model.
-        CaseError: the text holds one of the model's own markers, or the prompt is too long for the model.
-        ModelLoadError: the checkpoint's chat template does not place the pictures or the question.
+        CaseError: the text holds one of the model's own markers, the prompt is too long for the model, or a video is
+            shown to a model that takes none.
+        ModelLoadError: the checkpoint's chat template does not place the pictures or the words.
     """
-    pixel_values, image_grid_thw = _pixels(model, case)
-    merge = model.image_processor.merge_size
-    marker = model.config.image_token_id
-    ids: list[int] = []
-    kinds: list[Kind] = []
-    pictures: list[int | None] = []
-    grids: list[Grid] = []
-    for piece in _pieces(model, case):
-        if piece in (_QUESTION, _SYSTEM):
-            kind: Kind = "question" if piece == _QUESTION else "system"
-            words = encode(model, case.question if piece == _QUESTION else case.system or "")
-            ids += words
-            kinds += [kind] * len(words)
-            pictures += [None] * len(words)
+    if case.seconds and model.generation.video == "none":
+        raise CaseError(f"{model.family} takes no video: ask about some of its frames, as pictures.")
+    pixel_values, grid_thw = _pixels(model, case)
+    side = model.image_processor.merge_size
+    shapes = [(rows // side, cols // side) for _, rows, cols in grid_thw.tolist()]  # in cells
+    turn_of = [number for number, (_, _, shown) in enumerate(case.turns) for _ in shown]
+    marker = model.config.video_token_id if case.seconds else model.config.image_token_id
+    words, pieces = _words(case), _pieces(model, case)
+    sequence, placed, spoken = _Sequence(), [], []
+    for piece in pieces:
+        if piece in words:
+            kind, turn, text = words[piece]
+            sequence.add(encode(model, text), kind, turn=turn)
+            spoken.append(piece)
             continue
         for token in model.tokenizer.encode(piece, add_special_tokens=False, split_special_tokens=False):
-            if token != marker or len(grids) == len(case.pictures):
-                ids.append(token)
-                kinds.append("template")
-                pictures.append(None)
-                continue
-            rows, cols = (int(side) // merge for side in image_grid_thw[len(grids), 1:])
-            count = model.generation.picture_tokens or rows * cols
-            positions = np.arange(len(ids), len(ids) + count, dtype=np.int64)
-            positions.setflags(write=False)
-            ids += [marker] * count
-            kinds += ["picture"] * count
-            pictures += [len(grids)] * count
-            grids.append(Grid(rows, cols, positions, len(grids)))
-    if len(grids) != len(case.pictures) or "question" not in kinds:
-        raise ModelLoadError(f"The chat template of “{model.name}” leaves out the picture or the question.")
+            if token != marker or len(placed) == len(shapes):
+                sequence.add([token], "template")
+            elif case.seconds:
+                placed += _place_video(model, case, sequence, shapes, turn_of[0])
+            else:
+                picture, (rows, cols) = len(placed), shapes[len(placed)]
+                count = model.generation.picture_tokens or rows * cols
+                placed.append(sequence.add([marker] * count, "picture", picture, turn_of[picture]))
+    if len(placed) != len(shapes) or spoken != list(words):
+        raise ModelLoadError(f"The chat template of “{model.name}” leaves out a picture or words of the conversation.")
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if longest is not None and len(ids) > longest:
+    if longest is not None and len(sequence.ids) > longest:
         raise CaseError(
-            f"The pictures and the question make {len(ids):,} tokens, more than the {longest:,} this model takes: "
-            "use a smaller picture or a shorter question."
+            f"The pictures and the question make {len(sequence.ids):,} tokens, more than the {longest:,} this model "
+            "takes: use a smaller picture or a shorter question."
         )
-    return Prompt(ids, kinds, pictures, tuple(grids), pixel_values, image_grid_thw, model.generation)
+    together = model.image_processor.temporal_patch_size if case.seconds else 1
+    cell = model.image_processor.patch_size * side
+    return Prompt(
+        **vars(sequence),
+        grids=tuple(
+            Grid(*shapes[picture // together], placed[picture // together], picture, cell)
+            for picture in range(len(case.pictures))
+        ),
+        pixel_values=pixel_values,
+        image_grid_thw=grid_thw,
+        generation=model.generation,
+        pair_seconds=seconds_between(case.seconds, together) if case.seconds else None,
+    )
 
 
 def encode(model: DebugModel, text: str) -> list[int]:
@@ -123,12 +158,29 @@ def encode(model: DebugModel, text: str) -> list[int]:
     return ids
 
 
-def _pieces(model: DebugModel, case: Case) -> list[str]:
-    """The rendered chat, cut where the person's words belong."""
-    content = [*({"type": "image"} for _ in case.pictures), {"type": "text", "text": _QUESTION}]
-    messages = [{"role": "user", "content": content}]
+def _words(case: Case) -> dict[str, tuple[Kind, int | None, str]]:
+    """By its stand-in, everything that is said: what kind it is, in which turn, and the words, in their order."""
+    said: dict[str, tuple[Kind, int | None, str]] = {}
     if case.system is not None:
-        messages.insert(0, {"role": "system", "content": _SYSTEM})
+        said[f"{_EDGE}system{_EDGE}"] = ("system", None, case.system)
+    for turn, (question, answer, _) in enumerate(case.turns):
+        said[f"{_EDGE}question {turn}{_EDGE}"] = ("question" if answer is None else "earlier", turn, question)
+        if answer is not None:
+            said[f"{_EDGE}answer {turn}{_EDGE}"] = ("earlier", turn, answer)
+    return said
+
+
+def _pieces(model: DebugModel, case: Case) -> list[str]:
+    """The rendered chat, cut where somebody's words belong."""
+    messages: list[dict[str, Any]] = []
+    if case.system is not None:
+        messages.append({"role": "system", "content": f"{_EDGE}system{_EDGE}"})
+    for turn, (_, answer, shown) in enumerate(case.turns):
+        pictures = [{"type": "video"}] * bool(shown) if case.seconds else [{"type": "image"}] * len(shown)
+        content = [*pictures, {"type": "text", "text": f"{_EDGE}question {turn}{_EDGE}"}]
+        messages.append({"role": "user", "content": content})
+        if answer is not None:
+            messages.append({"role": "assistant", "content": f"{_EDGE}answer {turn}{_EDGE}"})
     try:
         chat = model.tokenizer.apply_chat_template(
             messages,
@@ -139,7 +191,28 @@ def _pieces(model: DebugModel, case: Case) -> list[str]:
         )
     except Exception as error:  # a template may raise anything
         raise ModelLoadError(f"The chat template of “{model.name}” cannot be used: {error}") from None
-    return [piece for piece in re.split(f"({_QUESTION}|{_SYSTEM})", chat) if piece]
+    return [piece for piece in re.split(f"({_EDGE}[a-z0-9 ]+{_EDGE})", chat) if piece]
+
+
+def _place_video(
+    model: DebugModel, case: Case, sequence: _Sequence, shapes: list[tuple[int, int]], turn: int
+) -> list[np.ndarray]:
+    """Put in a video's pairs of frames and return the positions of each.
+
+    Qwen2-VL and Qwen2.5-VL have them one after the other. Later generations write the time before each and set it
+    between marks of its own; the marks that the chat template sets around the video stay, as in transformers'
+    `Qwen3VLProcessor`, whose strings these are.
+    """
+    marker, together = model.config.video_token_id, model.image_processor.temporal_patch_size
+    placed = []
+    for pair, (time, (rows, cols)) in enumerate(zip(times(case.seconds, together), shapes, strict=True)):
+        if model.generation.video == "timed":
+            sequence.add(encode(model, f"<{time:.1f} seconds>"), "template")
+            sequence.add([model.config.vision_start_token_id], "template")
+        placed.append(sequence.add([marker] * (rows * cols), "picture", pair * together, turn))
+        if model.generation.video == "timed":
+            sequence.add([model.config.vision_end_token_id], "template")
+    return placed
 
 
 def _pixels(model: DebugModel, case: Case) -> tuple[torch.Tensor, torch.Tensor]:
@@ -149,7 +222,16 @@ def _pixels(model: DebugModel, case: Case) -> tuple[torch.Tensor, torch.Tensor]:
                 f"“{picture.name}” is {picture.width} x {picture.height} pixels; a model takes pictures at most 200 "
                 "times as long as they are wide: crop it."
             )
+    processor, options = model.image_processor, {}
+    if case.seconds:
+        most = MOST_CELLS * (processor.patch_size * processor.merge_size) ** 2
+        size = processor.size
+        options["size"] = {
+            "shortest_edge": min(size["shortest_edge"], most),
+            "longest_edge": min(size["longest_edge"], most),
+        }
     # The layout is given, for it is guessed from the shape otherwise, wrongly for a picture 3 pixels high.
     pictures = [picture.pixels for picture in case.pictures]
-    features = model.image_processor(images=pictures, return_tensors="pt", input_data_format="channels_last")
-    return features["pixel_values"], features["image_grid_thw"]
+    features = processor(images=pictures, return_tensors="pt", input_data_format="channels_last", **options)
+    values, grids = features["pixel_values"], features["image_grid_thw"]
+    return join_frames(values, grids, processor.temporal_patch_size) if case.seconds else (values, grids)

@@ -14,7 +14,7 @@ from qwenvl_debug.model.trace import Trace, VisionTrace
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
 
-Kind = Literal["template", "system", "picture", "question", "answer", "end"]
+Kind = Literal["template", "system", "earlier", "picture", "question", "answer", "end"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,14 @@ class Token:
         text: what it adds to the text. Where several tokens make up one character, the first has the whole text and
             the others none.
         group: index of the first token of those that share a character; a token of its own has its own index.
-        kind: "template" (the checkpoint's chat template), "system" (the case's system prompt), "picture", "question",
-            "answer", or "end" (the token that ends the answer).
-        picture: which picture of the case it is a cell of, else None.
+        kind: "template" (the checkpoint's chat template), "system" (the case's system prompt), "earlier" (the words of
+            earlier turns, questions and answers), "picture" (of any turn), "question" (the last one), "answer", or
+            "end" (the token that ends the answer).
+        picture: which picture of the case it is a cell of, else None; of a pair of frames the first.
         probability: of an answer or end token, 0..1, given everything before it; else None.
         alternatives: of an answer or end token, the likeliest tokens at its place, likeliest first.
+        turn: which turn of the conversation its words or its picture belong to, from 0; None for the system prompt
+            and the marks of the chat template, and in runs stored by versions that knew one turn only.
     """
 
     index: int
@@ -51,6 +54,7 @@ class Token:
     picture: int | None = None
     probability: float | None = None
     alternatives: tuple[Alternative, ...] = ()
+    turn: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,15 @@ class Grid:
         cols: cells from left to right.
         positions: int64 [rows * cols], sequence positions of the cells in raster order; in a model with a resampler
             int64 [tokens of the picture], which its trace's `resampled` mixes of the cells (see `maps.cells`).
-        picture: which picture of the case.
+        picture: which picture of the case. The two frames of a pair have a grid each, of the same positions.
+        side: pixels of the prepared picture that a cell is wide and high; None in runs stored by earlier versions.
     """
 
     rows: int
     cols: int
     positions: np.ndarray = field(repr=False, compare=False)
     picture: int
+    side: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Run:
         case: what was asked.
         answer: the answer's text, without the end token.
         tokens: the whole sequence: prompt, answer, and the end token where there is one.
-        grids: one per picture.
+        grids: one per picture, also those of earlier turns.
         trace: attention of the language layers.
         vision: attention of the vision tower, one per picture; empty unless it was asked for.
         provenance: where it came from.
@@ -134,7 +140,7 @@ class Run:
 
     @property
     def question_tokens(self) -> tuple[int, ...]:
-        """Indices of the question's tokens."""
+        """Indices of the tokens of the last question; those of earlier turns have the kind "earlier"."""
         return tuple(token.index for token in self.tokens if token.kind == "question")
 
     @property
@@ -172,11 +178,13 @@ class Run:
         return {
             "question": self.case.question,
             "system": self.case.system,
+            "history": [asdict(turn) for turn in self.case.history],
             "expected": self.case.expected,
             "pictures": [
                 {"name": picture.name, "width": picture.width, "height": picture.height, "sha256": picture.sha256}
                 for picture in self.case.pictures
             ],
+            "seconds": list(self.case.seconds),
             "answer": self.answer,
             "right": self.right,
             "target": self.target,

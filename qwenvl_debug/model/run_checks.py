@@ -49,7 +49,8 @@ def _cells(run: Run) -> Check:
     """Every cell of every picture is one token of it, in order."""
     wrong = []
     for grid in run.grids:
-        tokens = [token.index for token in run.tokens if token.picture == grid.picture]
+        picture = run.tokens[grid.positions[0]].picture  # of a pair of frames, the first
+        tokens = [token.index for token in run.tokens if token.picture == picture]
         if tokens != grid.positions.tolist():
             wrong.append(f"picture {grid.picture} has {len(tokens)} tokens for {grid.rows} x {grid.cols} cells")
     pictures = len(run.case.pictures) == len(run.grids)

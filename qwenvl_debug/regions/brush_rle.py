@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from qwenvl_debug.case import MAX_PIXELS
 from qwenvl_debug.errors import RegionError
+from qwenvl_debug.picture import MAX_PIXELS
 
 CHANNELS = 4
 WORD = 8

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from qwenvl_debug.case import MAX_PIXELS
 from qwenvl_debug.errors import RegionError
+from qwenvl_debug.picture import MAX_PIXELS
 from qwenvl_debug.regions.mask import region_mask
 from qwenvl_debug.regions.shapes import Mask, Region
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from qwenvl_debug.case import MAX_PIXELS
 from qwenvl_debug.errors import RegionError
+from qwenvl_debug.picture import MAX_PIXELS
 
 BROKEN = "The run lengths of a mask are broken: export the file again."
 LONGEST = 7  # groups of five bits: more than any picture that can be opened needs

@@ -19,7 +19,7 @@ def test_a_row_is_divided_among_kinds_of_token():
     assert shares.kinds == tuple(KINDS)
     at = dict(zip(shares.kinds, shares.values[0, 0], strict=True))
     assert at == pytest.approx(
-        {"picture": 0.6, "sinks": 0, "question": 0.15, "system": 0, "template": 0.25, "answer": 0}, abs=1e-6
+        {"picture": 0.6, "sinks": 0, "question": 0.15, "earlier": 0, "system": 0, "template": 0.25, "answer": 0}, abs=1e-6
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -57,6 +57,10 @@ class Family:
         choosing: whether those layers look only at tokens that they choose for each row, and have no weight elsewhere.
         stops: tokens that end an answer beside those that the checkpoint names.
         picture_tokens: how many tokens a resampler makes of every picture; None where each cell is a token.
+        boxes: how coordinates are written in an answer: "thousandths" of the picture's width and height, from 0 to
+            1000, or "pixels" of the picture as it was prepared for the model.
+        video: how it takes videos: "none" at all, "joined" pairs of frames, or pairs that are "timed" one by one.
+        video_seconds: whether the network asks how far apart the pairs are.
         pickled: whether its published weights lie in .bin files, which are then read without running what they hold.
     """
 
@@ -71,6 +75,9 @@ class Family:
     choosing: bool = False
     stops: tuple[str, ...] = ()
     picture_tokens: int | None = None
+    boxes: Literal["thousandths", "pixels"] = "thousandths"
+    video: Literal["none", "joined", "timed"] = "timed"
+    video_seconds: bool = False
     pickled: bool = False
 
     def language_attention(self, network: PreTrainedModel) -> dict[int, nn.Module]:
@@ -97,16 +104,28 @@ class Family:
         pixel_values: torch.Tensor,
         grids: torch.Tensor,
         prompt_length: int,
+        pair_seconds: float | None = None,
     ) -> dict[str, Any]:
         """The keyword arguments of the network for one sequence, all on one device.
 
         Args:
             ids: int64 [1, tokens], the prompt and perhaps an answer that is fed in.
             pictures: bool [1, tokens], True on the tokens of a picture.
-            pixel_values: what the image processor made of all pictures.
-            grids: int64 [pictures, 3], (1, patch rows, patch columns).
+            pixel_values: what the image processor made of all pictures, or of the pairs of frames of a video.
+            grids: int64 [pictures or pairs, 3], (1, patch rows, patch columns).
             prompt_length: how many of the tokens are the prompt.
+            pair_seconds: seconds from one pair of a video's frames to the next; None for pictures.
         """
+        if pair_seconds is not None:
+            whole = torch.tensor([[len(grids), *grids[0, 1:].tolist()]], device=grids.device)
+            return {
+                "input_ids": ids,
+                "attention_mask": torch.ones_like(ids),
+                "mm_token_type_ids": 2 * pictures.to(torch.int32),
+                "pixel_values_videos": pixel_values,
+                "video_grid_thw": whole,
+                **({"second_per_grid_ts": torch.tensor([pair_seconds])} if self.video_seconds else {}),
+            }
         return {
             "input_ids": ids,
             "attention_mask": torch.ones_like(ids),

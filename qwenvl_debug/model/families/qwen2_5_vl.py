@@ -25,4 +25,11 @@ def window_order(network: PreTrainedModel, grids: torch.Tensor) -> tuple[torch.T
     return tuple(place[order] for order in merge_block_order(network, grids))
 
 
-QWEN2_5_VL = Family(title="Qwen2.5-VL", model_types=("qwen2_5_vl",), raster_order=window_order)
+QWEN2_5_VL = Family(
+    title="Qwen2.5-VL",
+    model_types=("qwen2_5_vl",),
+    raster_order=window_order,
+    boxes="pixels",  # its authors: absolute, "the size after the processor" (QwenLM/Qwen3-VL issues 676 and 866)
+    video="joined",
+    video_seconds=True,
+)

@@ -47,6 +47,7 @@ class FirstGeneration(Family):
         pixel_values: torch.Tensor,
         grids: torch.Tensor,
         prompt_length: int,
+        pair_seconds: float | None = None,
     ) -> dict[str, Any]:
         """As `Family.feed`. Pictures are found by their markers, and all have one size."""
         return {
@@ -106,5 +107,7 @@ QWEN_VL_1 = FirstGeneration(
     read_image_processor=read_image_processor,
     stops=("<|im_end|>", "<|im_start|>"),
     picture_tokens=QUERIES,
+    boxes="thousandths",  # the model card of Qwen-VL: coordinates normalised to [0, 1000)
+    video="none",
     pickled=True,
 )
