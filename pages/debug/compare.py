@@ -39,6 +39,6 @@ try:
         with st.container():  # always there, so that what follows keeps its place on the page
             work.status(work.submit(model, choice), work.scope_of(model, choice))
         compare_view.look(model, choice)
-        st.page_link("pages/debug/regions.py", label="Next: mark where it should have looked, and score both runs on it →")
+        st.page_link("pages/debug/regions.py", label="Next: mark where it should have looked, and score both runs →")
 except QwenVLDebugError as error:
     sentence.show_error(str(error))

@@ -90,7 +90,7 @@ function listen(viewer, find) {
     inputs[name].onchange = () => {
       viewer.marking[name] = inputs[name].checked
       redraw(viewer)
-      if (name === "sinks" && viewer.marking.sinks && !viewer.extras?.sinks) viewer.setStateValue("sinks", true)
+      wantSinks(viewer)
     }
   }
   inputs.asks.onchange = () => {

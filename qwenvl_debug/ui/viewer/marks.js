@@ -15,6 +15,14 @@ function takeExtras(viewer) {
     regions: sent.regions.map(side => side.map(region => ({ ...region, coverage: bytesOf(region.coverage) }))),
     sinks: sent.sinks && sent.sinks.sides.map(layers => layers.map(cells => new Set(cells))),
   }
+  wantSinks(viewer)
+}
+
+/** Sinks take a moment to find: they are asked for when someone wants to see them. */
+function wantSinks(viewer) {
+  if (!viewer.marking.sinks || !viewer.extras || viewer.extras.sinks || viewer.sinksAsked) return
+  viewer.sinksAsked = true
+  viewer.setStateValue("sinks", true)
 }
 
 function isSink(viewer, index, cell) {
