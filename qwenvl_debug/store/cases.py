@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qwenvl_debug.case import Case, Picture
+from qwenvl_debug.case import Case, Picture, Turn
 from qwenvl_debug.errors import PictureError, StoreError
 from qwenvl_debug.store import files
 from qwenvl_debug.store.engine import Store
@@ -45,9 +46,10 @@ def load_case(store: Store, case_id: int) -> Case:
         if row is None:
             raise StoreError(f"There is no case {case_id} in the store.")
         shown = [(one["sha256"], one["name"], _file_of(session, one["sha256"])) for one in row.pictures]
-        question, expected, system = row.question, row.expected, row.system
+        question, expected, system, said = row.question, row.expected, row.system, row.conversation or {}
     pictures = tuple(_read(store, *one) for one in shown)
-    return Case(pictures, question, expected=expected, system=system)
+    history = tuple(Turn(**turn) for turn in said.get("history", ()))
+    return Case(pictures, question, expected=expected, system=system, history=history, seconds=said.get("seconds", ()))
 
 
 def load_picture(store: Store, sha256: str, name: str = "picture") -> Picture:
@@ -120,7 +122,7 @@ def enter_picture(store: Store, session: Session, picture: Picture, written: dic
 def enter_case(store: Store, session: Session, case: Case, written: dict[str, tuple[str, bytes]]) -> int:
     """Enter a case whose pictures `write_pictures` has seen; call it within `Store.writing`. Returns its number."""
     hashes = [enter_picture(store, session, picture, written) for picture in case.pictures]
-    key = key_of(hashes, case.question, case.expected, case.system)
+    key = key_of(hashes, case.question, case.expected, case.system, *beyond_one_turn(case))
     number = session.scalar(select(CaseRow.id).where(CaseRow.key == key))
     if number is not None:
         return number
@@ -130,12 +132,23 @@ def enter_case(store: Store, session: Session, case: Case, written: dict[str, tu
         expected=case.expected,
         system=case.system,
         pictures=[_about(picture) for picture in case.pictures],
+        conversation=next(iter(beyond_one_turn(case)), None),
         created=now(),
     )
     session.add(row)
     session.flush()
     session.add_all(CasePictureRow(case_id=row.id, picture=sha256) for sha256 in sorted(set(hashes)))
     return row.id
+
+
+def beyond_one_turn(case: Case) -> tuple[dict[str, Any], ...]:
+    """What a case holds beside pictures and one question, JSON-ready, to be part of its key; nothing for most cases.
+
+    The keys of those are then what they were before there were conversations and videos.
+    """
+    if not case.history and not case.seconds:
+        return ()
+    return ({"history": [asdict(turn) for turn in case.history], "seconds": list(case.seconds)},)
 
 
 def _about(picture: Picture) -> dict[str, Any]:

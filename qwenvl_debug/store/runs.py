@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaptureError, StoreError
 from qwenvl_debug.store import files
-from qwenvl_debug.store.cases import enter_case, load_case, write_pictures
+from qwenvl_debug.store.cases import beyond_one_turn, enter_case, load_case, write_pictures
 from qwenvl_debug.store.engine import Store
 from qwenvl_debug.store.room import claim, key_of, make_room
 from qwenvl_debug.store.tables import RunRow
@@ -187,7 +187,8 @@ def _run(store: Store, row: RunRow, case: Case) -> Run:
 
 def _key(revision: str, settings: dict[str, Any], case: Case, target: str | None) -> str:
     pictures = [picture.sha256 for picture in case.pictures]
-    return key_of(revision, settings, pictures, case.question, case.system, target and target.strip())
+    said = beyond_one_turn(case)
+    return key_of(revision, settings, pictures, case.question, case.system, target and target.strip(), *said)
 
 
 def _same(session: Session, key: str, provenance: dict[str, Any]) -> RunRow | None:

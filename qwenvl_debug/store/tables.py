@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, ForeignKey, MetaData, Text, TypeDecorator, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-HEAD = "0002"
+HEAD = "0003"
 """The migration that makes the tables as they stand here."""
 
 
@@ -78,7 +78,11 @@ class PictureRow(Base):
 
 
 class CaseRow(Base):
-    """A case; `key` is a hash of all that makes it up. pictures: [{"sha256", "name"}, …] in their order."""
+    """A case; `key` is a hash of all that makes it up. pictures: [{"sha256", "name"}, …] in their order.
+
+    conversation: NULL for a question about pictures, else {"history": [{"question", "answer", "pictures"}, …],
+    "seconds": [of each frame of a video]}.
+    """
 
     __tablename__ = "cases"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -87,6 +91,7 @@ class CaseRow(Base):
     expected: Mapped[str | None] = mapped_column(Words)
     system: Mapped[str | None] = mapped_column(Words)
     pictures: Mapped[list[Any]]
+    conversation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created: Mapped[str] = mapped_column(Text)
 
 

@@ -21,6 +21,7 @@ from qwenvl_debug.store import (
     save_case,
 )
 from qwenvl_debug.store.drawing_rows import free_name
+from tests.store.hand_made import save_case_as_before
 
 SPHERES = Region("spheres", Ellipse(20, 20, 5, 5))
 WIDER = Region("spheres", Ellipse(20, 20, 9, 5))
@@ -140,7 +141,7 @@ def test_regions_of_an_older_store_get_names_and_their_pictures_count_as_drawn_o
     with monkeypatch.context() as old:
         old.setattr("qwenvl_debug.store.engine.HEAD", "0001")
         store = open_store(settings)
-    number = save_case(store, Case(picture, "Which tower?"))
+    number = save_case_as_before(store, Case(picture, "Which tower?"))
     with store.writing() as session:
         session.execute(
             text(
