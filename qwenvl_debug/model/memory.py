@@ -96,7 +96,7 @@ def estimate(
     """Reckon what a model needs to answer a question about one picture.
 
     Args:
-        network: a skeleton, or a loaded network.
+        network: its skeleton (or the network itself, where its weights are whole).
         family: its generation.
         dtype: precision of the weights that stay whole, and of all passing values.
         bits: 8 or 4 when the language model's matrices are stored in so few.
@@ -113,6 +113,8 @@ def estimate(
     eyes = _eyes(network)
     patches = image_tokens * eyes["merge"] ** 2
     rows = len(family.vision_attention(network)) * patches * eyes["width"] * 2 * size if vision else 0
+    if family.picture_tokens is not None:  # a resampler's queries and keys are always kept, for they place the cells
+        rows += (image_tokens + patches) * text["width"] * size
     return Estimate(
         weights=_weigh(network, size, bits),
         cache=2 * keys + _states(network.config, size),

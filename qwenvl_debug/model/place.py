@@ -121,7 +121,8 @@ def ways(
     stored: int | None = None,
 ) -> list[Place]:
     """Every way to load a model that is left open, best first; arguments as for `choose`."""
-    most = [n for n in (wishes.image_tokens, mode.max_image_tokens, IMAGE_TOKENS) if n is not None]
+    limits = (family.picture_tokens, wishes.image_tokens, mode.max_image_tokens, IMAGE_TOKENS)
+    most = [n for n in limits if n is not None]
 
     def place(where: str, kind: torch.dtype, few: int | None) -> Place:
         needs = estimate(network, family, dtype=kind, bits=few, vision=mode.vision, image_tokens=min(most))

@@ -32,7 +32,8 @@ WHOLE = [".*visual", "lm_head", ".*indexer", ".*shared_expert_gate"]
 beside the language model; the layer that chooses words; and what chooses experts or tokens."""
 
 BLOCK = 64
-"""Numbers that share a scale in 4 bits; a matrix whose rows are no multiple of it stays whole."""
+"""Numbers that share a scale in 4 bits. Matrices with rows that are no multiple of it stay whole, and so do those whose
+number of rows is no multiple of 32, which the product on a CPU needs."""
 
 Progress = Callable[[int, int, str], Any]
 
@@ -60,7 +61,11 @@ def can_quantise() -> bool:
 
 def kept_whole(network: nn.Module, bits: int | None) -> list[str]:
     """Names (as patterns) of the modules that stay whole when a network's matrices are stored in few bits."""
-    odd = [name for name, one in network.named_modules() if isinstance(one, nn.Linear) and one.in_features % BLOCK]
+    odd = [
+        name
+        for name, one in network.named_modules()
+        if isinstance(one, nn.Linear) and (one.in_features % BLOCK or one.out_features % 32)
+    ]
     return WHOLE + odd if bits == 4 else WHOLE
 
 
