@@ -35,7 +35,7 @@ def region_mask(region: Region, size: tuple[int, int]) -> np.ndarray:
     mask = np.zeros((height, width), np.uint8)
     for shape in region.shapes:
         _draw(mask, shape)
-    return mask.astype(bool)
+    return mask.view(bool)  # only 0 and 1 are in it
 
 
 def coverage(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -50,7 +50,12 @@ def coverage(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """
     rows, cols = grid
     height, width = mask.shape
-    return (cell_shares(rows, height) @ mask.astype(np.float64) @ cell_shares(cols, width).T).astype(np.float32)
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(ys):
+        return np.zeros((rows, cols), np.float32)
+    down, across = slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1)  # most regions are a small part of the picture
+    piece = mask[down, across].astype(np.float64)
+    return (cell_shares(rows, height)[:, down] @ piece @ cell_shares(cols, width)[:, across].T).astype(np.float32)
 
 
 def cell_shares(cells: int, pixels: int) -> np.ndarray:

@@ -54,7 +54,7 @@ def layer_chart(scores: RegionScores, name: str, shown: Shown, layer: int) -> al
         name=LAYER_CLICK, fields=["layer"], nearest=True, on="click", toggle="true", clear=False, empty=False
     )
     hover = alt.selection_point(fields=["layer"], nearest=True, on="pointerover", clear="pointerout", empty=False)
-    base = alt.Chart(table)
+    base, known = alt.Chart(table), alt.Chart(table.dropna(subset=["value"]))  # curves pass over layers without a map
     here = (
         alt.Chart(pd.DataFrame({"layer": [layer]}))
         .mark_rule(strokeWidth=2, color=CHOSEN, opacity=0.7)
@@ -63,8 +63,8 @@ def layer_chart(scores: RegionScores, name: str, shown: Shown, layer: int) -> al
     chance = base.mark_line(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.8).encode(
         x=x, y=alt.Y("chance:Q"), color=colour
     )
-    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
-    points = base.mark_point(filled=True, size=36, opacity=1).encode(x=x, y=y, color=colour, shape=shape)
+    line = known.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
+    points = known.mark_point(filled=True, size=36, opacity=1).encode(x=x, y=y, color=colour, shape=shape)
     rule = (
         alt.Chart(wide)
         .mark_rule(strokeWidth=10)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from qwenvl_debug.regions import REGION_MEASURES, Region, Score, score_maps, score_stack
+from qwenvl_debug.regions import REGION_MEASURES, Region, Score, score_maps
 from qwenvl_debug.regions.files import numbered
 from qwenvl_debug.regions.score import covers_of, why_undefined
 
@@ -177,5 +177,6 @@ def _side(stack: MapStack, regions: Sequence[Region], size: tuple[int, int]) -> 
     kept = [replace(region, name=name) for name, region in zip(names, regions, strict=True)]
     named = {region.name: region for region in kept}
     covers = covers_of(kept, size, (stack.grid.rows, stack.grid.cols))
-    mass = score_stack(stack, kept, size, ["mass"])["mass"]
+    maps = np.concatenate([stack.values, stack.mean[:, None]], axis=1)
+    mass = score_maps(maps.reshape(*maps.shape[:2], -1), covers, ["mass"])["mass"]
     return Side(named, stack, dict(zip(named, covers, strict=True)), dict(zip(named, mass, strict=True)), size)

@@ -1,5 +1,6 @@
 """The Regions page runs on a pair with known answers: it says what the scores of the drawn regions are."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from qwenvl_debug.case import Picture
-from qwenvl_debug.regions import Rectangle, Region
+from qwenvl_debug.regions import Ellipse, Rectangle, Region, to_coco
 from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import pairs, work
 from qwenvl_debug.ui.answers import Answers
@@ -107,3 +108,76 @@ def test_a_drawing_with_a_broken_record_is_said_and_the_page_goes_on(pair):
     app.run()
     assert not app.exception
     assert any("needs a list of shapes" in one.value for one in app.error)
+
+
+def bring(app, *files):
+    """Upload files in the popover, for the correct picture."""
+    app.file_uploader[0].set_value([(name, data, "application/octet-stream") for name, data in files])
+    return app.run()
+
+
+def test_regions_come_in_from_files_and_everything_left_out_is_said(pair):
+    app = page().run()
+    sha, size = Picture.open(pair.correct).sha256, (60, 40)
+    theirs = [Region("spheres", (Rectangle(1, 2, 30, 20),)), Region("sky", (Ellipse(9, 9, 5, 5),))]
+    coco = json.dumps(to_coco(theirs, size, "x")).encode()
+    app = bring(app, ("theirs.json", coco), ("notes.json", b"hello"))
+    assert not app.exception
+    names = [region.name for region in app.session_state["drawings"][sha].regions()[0]]
+    assert names == ["spheres", "spheres 2", "sky"], "what was drawn stays"
+    assert app.success[0].value.startswith("2 regions added to the correct picture")
+    assert any("this is neither PNG nor JSON" in one.value for one in app.caption)
+    assert app.selectbox(key="regions_name").value == "sky"
+
+
+def test_a_picture_takes_a_hundred_regions_and_says_what_was_too_much(pair):
+    app = page().run()
+    sha = Picture.open(pair.correct).sha256
+    many = [Region(f"r{number}", (Rectangle(number % 50, 2, 3, 3),)) for number in range(105)]
+    app = bring(app, ("many.json", json.dumps(to_coco(many, (60, 40), "x")).encode()))
+    assert not app.exception
+    assert len(app.session_state["drawings"][sha].records) == 100
+    said = [one.value for one in app.caption if "at most 100 regions" in one.value]
+    assert len(said) == 1
+    assert "6 were left out" in said[0]
+    assert any("more regions: choose one above" in one.value for one in app.caption)
+
+
+def test_two_regions_of_one_name_are_both_scored_and_the_page_says_so(pair):
+    app = page().run()
+    sha = Picture.open(pair.failing).sha256
+    before = app.session_state["drawings"][sha]
+    twin = to_record(Region("spheres", (Rectangle(30, 20, 30, 20),)))
+    app.session_state["drawings"] |= {sha: Drawing(1, (*before.records, twin))}
+    app.run()
+    assert not app.exception
+    assert app.selectbox(key="regions_name").options == ["spheres", "spheres 2"]
+    assert any("several regions are called “spheres”" in one.value for one in app.caption)
+
+
+def test_a_layer_without_a_map_and_a_region_outside_the_picture_have_no_numbers(pair):
+    app = page().run()
+    sha = Picture.open(pair.correct).sha256
+    before = app.session_state["drawings"][sha]
+    away = to_record(Region("away", (Rectangle(500, 500, 10, 10),)))
+    app.session_state["drawings"] |= {sha: Drawing(1, (*before.records, away))}
+    app.run()
+    app.slider(key="regions_layer").set_value(1)
+    app.toggle(key="regions_places").set_value(True).run()
+    assert not app.exception
+    assert any("no layer has a score for it" in one.value for one in app.markdown)
+    cards = [one.proto.body for one in app.get("html")]
+    assert len(cards) == 2
+    assert all("NaN" not in one and "nan" not in one for one in cards)
+
+
+def test_the_link_chooses_region_layer_head_and_measure_once(pair):
+    app = page()
+    link = {"pair": PAIR, "region": "spheres", "layer": "2", "head": "1", "measure": "lift", "asks": "q"}
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    assert [app.session_state[f"regions_{name}"] for name in ("layer", "head", "shown", "asks")] == [2, 1, "lift", "q"]
+    app.slider(key="regions_layer").set_value(0).run()
+    assert app.session_state["regions_layer"] == 0
