@@ -171,8 +171,9 @@ def keep_run(run: Run) -> None:
 
 def keep_case(case: Case) -> None:
     """Keep a case and its pictures, in the background."""
-    key = tuple(picture.sha256 for picture in case.pictures), case.question, case.expected, case.system
-    _later(("case", *key), lambda kept: room.save_case(kept, case))
+    # Not the case itself, whose pixels would be kept in memory.
+    words = case.question, case.expected, case.system, case.history, case.seconds
+    _later(("case", *(picture.sha256 for picture in case.pictures), *words), lambda kept: room.save_case(kept, case))
 
 
 def find_picture(start: str) -> Picture | None:
