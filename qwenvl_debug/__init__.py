@@ -38,12 +38,24 @@ if TYPE_CHECKING:
         word_query,
     )
     from qwenvl_debug.model import DebugModel, Run, load_model
-    from qwenvl_debug.regions import Brush, Ellipse, Mask, Polygon, Rectangle, Region, score, score_table
+    from qwenvl_debug.regions import (
+        Box,
+        Brush,
+        Ellipse,
+        Mask,
+        Polygon,
+        Rectangle,
+        Region,
+        boxes,
+        score,
+        score_table,
+    )
     from qwenvl_debug.report import overlay
     from qwenvl_debug.video import Video
 
 _HOME = {
     "AttentionMap": "maps",
+    "Box": "regions",
     "Brush": "regions",
     "Case": "case",
     "DebugModel": "model",
@@ -61,6 +73,7 @@ _HOME = {
     "Video": "video",
     "answer_query": "maps",
     "ask_neutral": "maps",
+    "boxes": "regions",
     "find_sinks": "maps",
     "is_right": "case",
     "load_model": "model",
@@ -82,6 +95,7 @@ register()
 __version__ = version("qwenvl-debug")
 __all__ = [
     "AttentionMap",
+    "Box",
     "Brush",
     "Case",
     "Comparison",
@@ -100,6 +114,7 @@ __all__ = [
     "Video",
     "answer_query",
     "ask_neutral",
+    "boxes",
     "compare",
     "find_sinks",
     "is_right",
