@@ -11,7 +11,7 @@ state.begin(list(gallery))
 title, pair_field, model_field = st.columns([6, 5, 3], gap="medium", vertical_alignment="bottom")
 with title:
     st.title("Regions", anchor=False)
-    st.caption("Mark where the model should have looked: how much of its attention fell there, beside chance?")
+    st.caption("Where should the model have looked, and did it?")
 with pair_field:
     pair = st.selectbox(
         "Pair",

@@ -18,6 +18,7 @@ from qwenvl_debug.ui.findings import findings, findings_to_come
 from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.payload import maps_payload, share_payload
 from qwenvl_debug.ui.reading import reading
+from qwenvl_debug.ui.region_overlay import reading_of
 from qwenvl_debug.ui.sentence import plain
 from qwenvl_debug.ui.truth import bring_truth
 from qwenvl_debug.ui.viewer import extras, keeper, place_of, viewer
@@ -90,6 +91,8 @@ def look(model: str, choice: Choice) -> None:
     if wanted != query:
         follow_up.status(measured.neutral_key(model, choice), "Ask the neutral question", name="neutral")
     st.markdown(reading(comparison))
+    if said := reading_of((comparison.left, comparison.right), pictures):
+        st.markdown(plain(said))
     with st.container(border=True):
         if ranked is not None:
             findings(ranked)

@@ -53,7 +53,7 @@ def reading_of(stacks: tuple[MapStack, MapStack], pictures: tuple[Picture, Pictu
     """The sentence that says most about the regions drawn on both pictures; None where nothing is drawn.
 
     Args:
-        stacks: maps of the correct and of the failing run, as shares of the picture or of the row.
+        stacks: maps of the correct and of the failing run, of any normalisation.
         pictures: theirs.
 
     Returns:
@@ -62,7 +62,10 @@ def reading_of(stacks: tuple[MapStack, MapStack], pictures: tuple[Picture, Pictu
     drawn = [(drawings.load(picture.sha256) or drawings.Drawing()).regions()[0] for picture in pictures]
     if not any(drawn):
         return None
-    scores = score_sides(stacks, tuple(drawn), tuple(picture.size for picture in pictures))
+    try:
+        scores = score_sides(stacks, tuple(drawn), tuple(picture.size for picture in pictures))
+    except RegionError:
+        return None  # the Regions page says what is wrong
     return region_reading(scores, scores.most_telling())
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 from qwenvl_debug.regions import REGION_MEASURES, region_mask
 from qwenvl_debug.regions.baselines import covers_elsewhere
 from qwenvl_debug.regions.record import from_record, to_record
-from qwenvl_debug.ui import region_charts
+from qwenvl_debug.ui import region_charts, state
 from qwenvl_debug.ui.region_choice import ASKING, follow_cell, follow_layer, go_to, shown_switch
 from qwenvl_debug.ui.region_scores import MEAN
 from qwenvl_debug.ui.score_cards import card
@@ -78,8 +78,14 @@ def by_head(scores: RegionScores, chosen: Chosen) -> None:
             )
 
 
-def cards(scores: RegionScores, chosen: Chosen) -> None:
-    """Every measure of the chosen map on the regions, the chosen one first; on request beside other places."""
+def cards(scores: RegionScores, chosen: Chosen, scope: tuple[str, ...]) -> None:
+    """Every measure of the chosen map on the regions, the chosen one first; on request beside other places.
+
+    Args:
+        scores: both sides'.
+        chosen: the region, layer and head.
+        scope: the comparison that Compare opens.
+    """
     head = "mean of the heads" if chosen.head == MEAN else f"head {chosen.head}"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**Scores at layer {chosen.layer}, {head}**", width="content")
@@ -90,6 +96,14 @@ def cards(scores: RegionScores, chosen: Chosen) -> None:
             help="Adds what else the mass can be held against: a map that only prefers the middle of the picture, and "
             "the same map on the same shape at 100 other places of the picture, drawn at random but always the same.",
         )
+        if st.button(
+            "Open on Compare",
+            key="regions_to_compare",
+            type="tertiary",
+            help="Show this layer and head on the Compare page, word by word.",
+        ):
+            state.open_at(scope, chosen.layer, chosen.head)
+            st.switch_page("pages/debug/compare.py")
     names = [chosen.name, *(other for other in scores.names if other != chosen.name)]
     shown = names[:MOST_CARDS]
     for start in range(0, len(shown), 2):

@@ -21,21 +21,21 @@ def region_reading(scores: RegionScores, name: str) -> str:
     difference = scores.difference(name)
     if difference is None or np.isnan(difference[:, MEAN]).all():
         return f"No layer has a score for “{name}” on both sides, so there is nothing to compare."
-    over_layers = difference[:, MEAN]
+    over_layers, of = difference[:, MEAN], _attention(scores)
     first, last = stretch(over_layers)
     masses = [float(np.nanmean(side.mass[name][first : last + 1, MEAN])) for side in scores.sides]
     chances = [side.chance(name) for side in scores.sides]
     most = float(np.nanmax(np.abs(over_layers)))
     if most < ALIKE:
         return (
-            f"At every layer the two runs put about the same share of their picture attention on “{name}”: at most "
+            f"At every layer the two runs put about the same share of their {of} on “{name}”: at most "
             f"{percent(most)} apart; {_layers(first, last)} it is {percent(masses[0])} in the correct run (chance "
             f"{percent(chances[0])}) and {percent(masses[1])} in the failing one (chance "
             f"{percent(chances[1])}). Heads averaged; single heads may differ more."
         )
     where = _layers(first, last)
     return (
-        f"{where[0].upper()}{where[1:]} the correct run puts {percent(masses[0])} of its picture attention on "
+        f"{where[0].upper()}{where[1:]} the correct run puts {percent(masses[0])} of its {of} on "
         f"“{name}” (chance {percent(chances[0])}), the failing one {percent(masses[1])} (chance "
         f"{percent(chances[1])}). Heads averaged; this is where they looked, not yet why the answers differ."
     )
@@ -67,9 +67,19 @@ def _one_side(scores: RegionScores, name: str, number: int) -> str:
         return f"{here}, and no layer has a score for it."
     layer = int(np.nanargmax(mass))
     return (
-        f"{here}: its run puts most on it at layer {layer}, {percent(float(mass[layer]))} of its picture attention "
+        f"{here}: its run puts most on it at layer {layer}, {percent(float(mass[layer]))} of its {_attention(scores)} "
         f"(chance {percent(side.chance(name))}). Draw it on the other picture too, or copy it there, to compare."
     )
+
+
+def _attention(scores: RegionScores) -> str:
+    """What the shares are shares of: maps against a neutral question or without sinks are not all of the attention."""
+    normalisation = scores.sides[0].stack.normalisation
+    return {
+        "picture": "picture attention",
+        "row": "picture attention",
+        "no_sinks": "picture attention without sinks",
+    }.get(normalisation, "picture attention beside the neutral question")
 
 
 def _layers(first: int, last: int) -> str:

@@ -114,7 +114,7 @@ def _scores(
     st.markdown(plain(region_reading(scores, chosen.name)))
     region_panels.over_layers(scores, chosen)
     region_panels.by_head(scores, chosen)
-    region_panels.cards(scores, chosen)
+    region_panels.cards(scores, chosen, scope)
     region_panels.downloads(model, choice, scores, ref)
     attention(
         [case.pictures[0] for case in (choice.correct, choice.failing)],

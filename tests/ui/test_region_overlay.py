@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from qwenvl_debug.case import Picture
+from qwenvl_debug.maps import map_stack
 from qwenvl_debug.regions import Brush, Ellipse, Mask, Rectangle, Region, region_mask
 from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import drawings, region_overlay
+from tests.ui.hand_made import make_run
 
 PICTURE = Picture.open(np.zeros((120, 160, 3), np.uint8))
 RING = np.zeros((120, 160), bool)
@@ -58,3 +60,13 @@ def test_outlines_carry_name_colour_and_expectation_and_leave_out_what_is_not_on
 def test_the_colours_are_those_of_the_editor():
     script = (files("qwenvl_debug.ui") / "editor" / "drawing.js").read_text(encoding="utf-8")
     assert json.loads(re.search(r"const COLOURS = (\[.*\])", script)[1]) == list(region_overlay.COLOURS)
+
+
+def test_the_sentence_is_about_the_most_telling_region_or_there_is_none(monkeypatch):
+    stacks = tuple(map_stack(make_run((("Pearl", None, 0.8),), cells)) for cells in ([0.6, 0, 0, 0], [0.1, 0, 0, 0.1]))
+    records = [to_record(Region(name, (Rectangle(x, 0, 80, 60),))) for name, x in (("left", 0), ("right", 80))]
+    monkeypatch.setattr(drawings, "load", lambda sha: drawings.Drawing(1, tuple(records)))
+    said = region_overlay.reading_of(stacks, (PICTURE, PICTURE))
+    assert "100 % of its picture attention on “left” (chance 25 %), the failing one 50 %" in said
+    monkeypatch.setattr(drawings, "load", lambda sha: None)
+    assert region_overlay.reading_of(stacks, (PICTURE, PICTURE)) is None
