@@ -11,11 +11,12 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from qwenvl_debug.errors import QwenVLDebugError
 from qwenvl_debug.maps import map_stack
-from qwenvl_debug.ui import drawings, pairs, region_choice, region_files, region_panels, state
+from qwenvl_debug.ui import archive, drawings, pairs, region_choice, region_files, region_panels, state
 from qwenvl_debug.ui.asks import query_of
 from qwenvl_debug.ui.compare_view import SIDES, address_of
 from qwenvl_debug.ui.editor import Panel, attention, editor
@@ -132,4 +133,9 @@ def _digest(drawn: list[drawings.Drawing]) -> str:
 def _scored(ref: str, drawn: list[drawings.Drawing], answers: Answers) -> RegionScores:
     asked = [query_of(answers, side, ref) for side in (0, 1)]
     sizes = tuple(run.case.pictures[0].size for run, _ in asked)
-    return score_sides(tuple(map_stack(*one) for one in asked), tuple(one.regions()[0] for one in drawn), sizes)
+    scores = score_sides(tuple(map_stack(*one) for one in asked), tuple(one.regions()[0] for one in drawn), sizes)
+    for side, (run, query) in zip(scores.sides, asked, strict=True):
+        for name, region in side.regions.items():
+            mass = side.mass[name]
+            archive.keep_scores(run, region, query, {"mass": mass, "chance": np.full_like(mass, side.chance(name))})
+    return scores

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from qwenvl_debug.case import Picture
 from qwenvl_debug.regions import Ellipse, Rectangle, Region, to_coco
 from qwenvl_debug.regions.record import to_record
-from qwenvl_debug.ui import pairs, work
+from qwenvl_debug.ui import archive, pairs, work
 from qwenvl_debug.ui.answers import Answers
 from qwenvl_debug.ui.drawings import Drawing
 from tests.ui.hand_made import HandRun, make_run
@@ -40,6 +40,7 @@ def pair(tmp_path, monkeypatch):
         expected="Oriental Pearl Tower",
         recorded={side: {"answer": "tower"} for side in files},
         regions=masks,
+        kept=[],
         **files,
     )
 
@@ -56,6 +57,9 @@ def pair(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pairs, "gallery", lambda: {PAIR: made})
     monkeypatch.setattr(work, "answer_pair", answer_pair)
+    monkeypatch.setattr(
+        archive, "keep_scores", lambda *scores: made.kept.append(scores)
+    )  # they have no origin
     pairs.gallery_choice.clear()
     yield made
     pairs.gallery_choice.clear()
@@ -72,6 +76,10 @@ def test_a_gallery_pair_opens_with_its_regions_scored(pair):
     assert any("100 % of its picture attention on “spheres” (chance 25 %)" in text for text in said)
     assert any("the failing one 25 % (chance 25 %)" in text for text in said)
     assert app.selectbox(key="regions_name").options == ["spheres"]
+    assert [(region.name, values["mass"][0, -1].round(6)) for _, region, _, values in pair.kept] == [
+        ("spheres", 1.0),
+        ("spheres", 0.25),
+    ]
 
 
 def test_a_region_that_is_drawn_is_scored_and_chosen(pair):
