@@ -155,3 +155,16 @@ def test_baselines_of_a_map_that_peaks_on_the_region():
     assert (even.less, even.percentile) == (0, 0.5)
     assert (baselines(values, mask).elsewhere == found.elsewhere).all(), "always the same places"
     assert np.isnan(baselines(values, np.ones((100, 100), bool)).percentile)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_all_measures_at_once_are_those_of_the_definitions_ties_and_undefined_maps_included(kind):
+    rng = np.random.default_rng(11)
+    maps = rng.random((60, 150)).astype(kind)
+    maps[10:30] = np.round(maps[10:30] * 4) / 4
+    maps[30], maps[31], maps[32], maps[33, 5:] = 0, np.nan, 1, 0
+    covers = np.stack([rng.random(150), np.arange(150) < 20, np.zeros(150), np.ones(150), (np.arange(150) < 3) * 0.3])
+    found = score_maps(maps, covers)
+    for name, measure in REGION_MEASURES.items():
+        expected = np.stack([measure.compute(maps, cover) for cover in covers])
+        assert np.allclose(found[name], expected, rtol=1e-6, atol=1e-9, equal_nan=True), name
