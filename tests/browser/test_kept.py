@@ -10,8 +10,8 @@ from qwenvl_debug.settings import Settings
 from qwenvl_debug.store import drawing_of, open_store
 from tests.browser import drawn
 from tests.browser.conftest import Visit, serve
+from tests.browser.desk import Desk, close_to
 from tests.browser.test_own_pictures import png
-from tests.browser.test_regions import Desk, close_to
 
 pytestmark = pytest.mark.browser
 EDITOR = "tests/browser/editor_app.py"

@@ -1,8 +1,5 @@
 """Regions are drawn in a real browser: by hand, by keyboard and by numbers; what arrives is what was drawn."""
 
-import json
-import time
-
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -13,78 +10,9 @@ from qwenvl_debug.regions.score import covers_of
 from qwenvl_debug.report.text import percent
 from tests.browser import drawn
 from tests.browser.conftest import Visit, forget_drawings, serve
+from tests.browser.desk import Desk, close_to, touch
 
 pytestmark = pytest.mark.browser
-
-
-class Desk:
-    """A person at the editor: draws in pixels of the picture, and reads what the server heard."""
-
-    def __init__(self, page, address: str) -> None:
-        self.page, self.address = page, address
-
-    def open(self) -> None:
-        self.page.goto(self.address)
-        self.ready()
-
-    def ready(self) -> None:
-        expect(self.svg("failing")).to_be_visible(timeout=90_000)
-        expect(self.page.locator(".st-key-kept code")).to_be_visible()
-        self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-
-    def svg(self, side: str):
-        return self.page.locator(f".panel.{side} svg")
-
-    def row(self, side: str, number: int):
-        return self.page.locator(f".panel.{side} .row").nth(number)
-
-    def tool(self, name: str) -> None:
-        self.page.locator(f"[data-pick={name}]").click()
-
-    def at(self, side: str, x: float, y: float) -> tuple[float, float]:
-        """Where on the screen a place of the picture is."""
-        return tuple(
-            self.svg(side).evaluate(
-                """(svg, [x, y]) => {
-                    const place = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM())
-                    return [place.x, place.y]
-                }""",
-                [x, y],
-            )
-        )
-
-    def drag(self, side: str, *places: tuple[float, float]) -> None:
-        self.svg(side).scroll_into_view_if_needed()
-        self.page.mouse.move(*self.at(side, *places[0]))
-        self.page.mouse.down()
-        for place in places[1:]:
-            self.page.mouse.move(*self.at(side, *place), steps=4)
-        self.page.mouse.up()
-
-    def click(self, side: str, x: float, y: float) -> None:
-        self.svg(side).scroll_into_view_if_needed()
-        self.page.mouse.click(*self.at(side, x, y))
-
-    def kept(self) -> list[dict]:
-        return json.loads(self.page.locator(".st-key-kept code").inner_text())
-
-    def until(self, met, seconds: float = 30) -> list[dict]:
-        """Wait until the server has heard something; what it then holds."""
-        end = time.monotonic() + seconds
-        while True:
-            kept = self.kept()
-            try:
-                if met(kept):
-                    return kept
-            except (IndexError, KeyError):
-                pass
-            assert time.monotonic() < end, f"The server did not hear of it; it holds {json.dumps(kept)[:2000]}"
-            time.sleep(0.1)
-
-    def shape(self, side: int, region: int, number: int, met=lambda shape: True) -> dict:
-        """A shape as the server has it, once it is there and as it should be."""
-        kept = self.until(lambda kept: met(kept[side]["regions"][region]["shapes"][number]))
-        return kept[side]["regions"][region]["shapes"][number]
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +44,6 @@ def desk(window, app):
         page.close()
     assert visit.errors == []
     assert visit.outside == []
-
-
-def close_to(*values):
-    return pytest.approx(values, abs=1.6)  # a pixel of the screen, in pixels of the picture
 
 
 def test_a_rectangle_drawn_with_the_mouse_is_where_the_mouse_was(desk):
@@ -344,3 +268,54 @@ def test_the_numbers_on_the_page_are_those_of_python_for_the_same_region(desk):
         expect(cell.and_(desk.page.locator(f"[data-measure={name}]"))).to_have_text(f"{scores[name]:.2f}")
     empty = desk.page.locator(f'.score-card[data-region="{region.name}"] td[data-side=failing][data-measure=mass]')
     expect(empty).to_have_text("not drawn")
+
+
+def test_a_finger_and_a_pen_draw_and_two_fingers_zoom_and_move_the_picture(desk):
+    desk.svg("correct").scroll_into_view_if_needed()
+    desk.tool("rectangle")
+    touch(desk, "correct", [(100, 60)], [(180, 150)], [(260, 200)])
+    shape = desk.shape(0, 1, 0)
+    assert (shape["x"], shape["y"], shape["width"], shape["height"]) == close_to(100, 60, 160, 140)
+
+    desk.tool("brush")
+    pen = desk.page.context.new_cdp_session(desk.page)
+    for kind, place in (("mousePressed", (100, 300)), ("mouseMoved", (160, 320)), ("mouseReleased", (220, 300))):
+        x, y = desk.at("correct", *place)
+        held = {"button": "left", "buttons": 0 if kind == "mouseReleased" else 1, "clickCount": 1}
+        pen.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, "pointerType": "pen", "force": 0.5, **held})
+    stroke = desk.shape(0, 1, 1)
+    assert stroke["kind"] == "brush"
+    np.testing.assert_allclose(stroke["points"][0], (100, 300), atol=1.6)
+
+    before, held = desk.kept(), desk.at("correct", 320, 240)
+    touch(desk, "correct", [(300, 240), (340, 240)], [(280, 240), (360, 240)], [(240, 240), (400, 240)])
+    view = [float(part) for part in desk.svg("correct").get_attribute("viewBox").split()]
+    assert view[2] == pytest.approx(160, abs=2)  # four times as near
+    assert desk.at("correct", 320, 240) == pytest.approx(held, abs=2)
+    touch(desk, "correct", [(310, 240), (330, 240)], [(300, 230), (320, 230)])
+    moved = [float(part) for part in desk.svg("correct").get_attribute("viewBox").split()]
+    assert (moved[0] - view[0], moved[1] - view[1]) == pytest.approx((10, 10), abs=1)
+    assert desk.kept() == before, "zooming with fingers draws nothing"
+
+
+def test_a_rough_box_snaps_to_the_object_only_when_that_is_accepted(desk):
+    page, true = desk.page, drawn.disc()
+    desk.tool("rectangle")
+    desk.drag("failing", (30, 320), (190, 470))
+    box = desk.shape(1, 0, 0)
+    page.keyboard.press("s")
+    expect(page.locator(".accept")).to_be_visible()
+    expect(page.locator(".panel.failing .found-outline")).to_be_visible()
+    assert desk.kept()[1]["regions"][0]["shapes"] == [box]
+    page.keyboard.press("Escape")
+    expect(page.locator(".offer")).to_be_hidden()
+    assert desk.kept()[1]["regions"][0]["shapes"] == [box]
+
+    page.get_by_role("button", name="Snap to the object").click()
+    expect(page.locator(".accept")).to_be_focused()
+    page.keyboard.press("Enter")
+    found = desk.shape(1, 0, 0, lambda one: one["kind"] == "mask")
+    mask = region_mask(from_record({"version": 1, "name": "x", "shapes": [found]}), drawn.SIZES[1])
+    assert (mask & true).sum() / (mask | true).sum() > 0.95
+    page.locator(".undo").click()
+    assert desk.shape(1, 0, 0, lambda one: one["kind"] == "rectangle") == box
