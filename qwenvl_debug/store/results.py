@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import select
 
-from qwenvl_debug.compare import Comparison, compare
+from qwenvl_debug.compare import Comparison, align, compare
 from qwenvl_debug.errors import StoreError
 from qwenvl_debug.maps import Query
 from qwenvl_debug.regions.shapes import Region
@@ -58,6 +58,8 @@ def save_comparison(store: Store, comparison: Comparison) -> int:
     """
     sides = {"correct": comparison.left, "failing": comparison.right}
     queries = {side: _record(stack.query) for side, stack in sides.items()}
+    queries["alignment"] = comparison.alignment.kind
+    queries["neutral"] = [save_run(store, run) for run in comparison.neutral or ()]
     about = {
         "target": comparison.target,
         "picture": comparison.left.grid.picture,
@@ -87,14 +89,19 @@ def load_comparison(store: Store, comparison_id: int) -> Comparison:
     """
     row = _comparison(store, comparison_id)
     ids = (row.correct_id, row.failing_id, row.asked_correct_id, row.asked_failing_id)
-    runs = {number: load_run(store, number) for number in set(ids)}
+    more = row.queries.get("neutral", [])  # rows of an earlier version have none
+    runs = {number: load_run(store, number) for number in {*ids, *more}}
     correct, failing, *asked = (runs[number] for number in ids)
+    found = align(*(run.case.pictures[row.picture] for run in asked))
+    kind = row.queries.get("alignment", found.kind)
     made = compare(
         *asked,
         correct_query=_query(row.queries["correct"]),
         failing_query=_query(row.queries["failing"]),
         picture=row.picture,
         normalisation=row.normalisation,
+        neutral=tuple(runs[number] for number in more) or None,
+        alignment=found if found.kind == kind else kind,  # else a person stated it
     )
     return replace(made, correct=correct, failing=failing, target=row.target)
 

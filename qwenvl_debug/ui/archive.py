@@ -190,7 +190,7 @@ def keep_comparison(comparison: Comparison) -> None:
     sides = comparison.left, comparison.right
     key = tuple(_made(run) for run in comparison.asked)
     asked = tuple((side.query.tokens, side.normalisation, side.grid.picture) for side in sides)
-    _later(("comparison", key, asked), lambda kept: room.save_comparison(kept, comparison))
+    _later(("comparison", key, asked, comparison.alignment.kind), lambda kept: room.save_comparison(kept, comparison))
 
 
 def keep_scores(

@@ -8,7 +8,7 @@ import pytest
 from qwenvl_debug.case import Case
 from qwenvl_debug.compare import compare
 from qwenvl_debug.errors import StoreError
-from qwenvl_debug.maps import answer_query, map_stack, question_query
+from qwenvl_debug.maps import answer_query, ask_neutral, map_stack, question_query
 from qwenvl_debug.regions import Ellipse, Mask, Region, score_stack
 from qwenvl_debug.store import (
     comparison_numbers,
@@ -40,6 +40,19 @@ def test_a_comparison_comes_back_with_every_number(store, run, failing, target):
     assert back.asked == made.asked
     assert back.divergence.tobytes() == made.divergence.tobytes()
     assert back.left.query == made.left.query
+
+
+def test_a_comparison_held_against_the_neutral_question_comes_back_with_it_and_with_how_the_pictures_lie(
+    store, run, failing
+):
+    neutral = tuple(ask_neutral(one) for one in (run, failing))
+    made = compare(run, failing, picture=1, normalisation="ratio", neutral=neutral, alignment="by region")
+    back = load_comparison(store, save_comparison(store, made))
+    assert back.to_dict() == made.to_dict()
+    assert (back.neutral, back.alignment.kind) == (neutral, "by region")
+    np.testing.assert_array_equal(back.left.values, made.left.values)
+    plain = compare(run, failing, picture=1, alignment="same frame")
+    assert load_comparison(store, save_comparison(store, plain)).alignment.kind == "same frame"
 
 
 def test_another_query_is_another_comparison(store, run, failing):
