@@ -105,14 +105,16 @@ def _ends(template: str, words: str) -> bool:
 
 
 def _chats() -> list[list[dict]]:
-    """Outlines of the chats that this program asks for: one picture or several, a system prompt, several turns."""
+    """Outlines of the chats this program asks for: a picture, several or a video, a system prompt, several turns."""
     text = {"type": "text", "text": "?"}
     user = {"role": "user", "content": [{"type": "image"}, text]}
+    film = {"role": "user", "content": [{"type": "video"}, text]}
     several = {"role": "user", "content": [{"type": "image"}] * 3 + [text]}
     system, answer = {"role": "system", "content": "!"}, {"role": "assistant", "content": "."}
     return [
         [user],
         [several],
+        [film],
         [system, user],
         [user, answer, {"role": "user", "content": [text]}, answer, several],
         [system, user, answer, {"role": "user", "content": [text]}],

@@ -121,6 +121,11 @@ def prompt(model: DebugModel, case: Case) -> Prompt:
                 picture, (rows, cols) = len(placed), shapes[len(placed)]
                 count = model.generation.picture_tokens or rows * cols
                 placed.append(sequence.add([marker] * count, "picture", picture, turn_of[picture]))
+    if case.seconds and not placed:
+        raise CaseError(
+            f"“{model.name}” takes no video, for its chat template has no place for one: ask about some of its frames, "
+            "as pictures."
+        )
     if len(placed) != len(shapes) or spoken != list(words):
         raise ModelLoadError(f"The chat template of “{model.name}” leaves out a picture or words of the conversation.")
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)

@@ -216,7 +216,9 @@ def _vision_error(model: DebugModel, asked: Prompt, run: Run) -> float:
     error = 0.0
     for trace, weights in zip(run.trace.resampled, eager.resampled, strict=True):
         error = max(error, float(np.abs(trace.weights() - weights.numpy()).max()))
-    for order, rows, trace in zip(orders, chosen, run.vision, strict=True):
+    # Of a pair of frames, which the tower reads as one, the first stands for both.
+    firsts = sorted({token.picture for token in run.tokens if token.picture is not None})
+    for order, rows, trace in zip(orders, chosen, [run.vision[picture] for picture in firsts], strict=True):
         for layer in trace.layers:
             for row, ours in zip(rows, trace.weights(layer, rows).swapaxes(0, 1), strict=True):
                 start, weights = eager.rows[layer, int(order[row])]

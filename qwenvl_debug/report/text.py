@@ -24,8 +24,12 @@ def run_text(run: Run) -> str:
     tokens = [token for token in run.tokens if token.kind in ("answer", "end") and token.probability is not None]
     lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
     for picture, grid in enumerate(run.grids):
+        if run.tokens[grid.positions[0]].picture != picture:
+            continue  # the second frame of a pair, which is looked at with the first
         stack = map_stack(run, picture=picture)
         which = "the picture" if len(run.grids) == 1 else f"picture {picture}"
+        if run.case.seconds:
+            which = f"the frames from {run.case.seconds[picture]:.1f} s"
         shares = [(layer, stack.image_share_mean[layer]) for layer in stack.layers_with_maps]
         rows = [(str(layer), percent(share), bar(share)) for layer, share in shares]
         asking = printable(stack.query.label)
