@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from qwenvl_debug.ui.jobs import Job, worker
-from qwenvl_debug.ui.sentence import plain, show_error
+from qwenvl_debug.ui import progress
+from qwenvl_debug.ui.jobs import worker
+from qwenvl_debug.ui.sentence import show_error
 
 if TYPE_CHECKING:
     from qwenvl_debug.ui.jobs import Progress, Worker
@@ -39,7 +40,7 @@ def result(key: tuple[Any, ...]) -> Any:
     if job is None:
         return None
     if not job.finished:
-        _progress(key)
+        progress.bar(key, name=f"stop-{key[1]}", note="Stop the model. Everything you chose stays.")
         return None
     if job.error is not None:
         show_error(job.error)
@@ -50,15 +51,3 @@ def running(key: tuple[Any, ...]) -> bool:
     """Whether the work of this key is under way."""
     job = worker().find(key)
     return job is not None and not job.finished
-
-
-@st.fragment(run_every=0.5)
-def _progress(key: tuple[Any, ...]) -> None:
-    job: Job | None = worker().find(key)
-    if job is None or job.finished:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.part, text=plain(job.text))
-        if st.button("Stop", key=f"stop-{key[1]}", help="Stop the model. Everything you chose stays."):
-            worker().leave(key, st.session_state.who)
-            st.rerun()
