@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from qwenvl_debug.model.architecture.count import Tally
-from qwenvl_debug.model.architecture.description import Component, Part
+from qwenvl_debug.model.architecture.description import Component, Part, numbered
 from qwenvl_debug.model.architecture.figures import LanguageFigures, VisionFigures
 
 
@@ -57,8 +57,9 @@ def _positions(tally: Tally, vision: VisionFigures, language: LanguageFigures) -
 def _vision_attention(tally: Tally, vision: VisionFigures, language: LanguageFigures) -> str:
     where = "full"
     if vision.window is not None:
-        full = ", ".join(map(str, vision.full_blocks)) or "none"
-        where = f"in windows of {vision.window} x {vision.window} pixels; full in blocks {full}"
+        where = f"in windows of {vision.window} x {vision.window} pixels"
+        if vision.full_blocks:
+            where += f"; full in {numbered('block', vision.full_blocks)}"
     turned = ", rotary positions in two dimensions (row and column)" if vision.rotary else ""
     return f"multi-head (MHA), {where}{turned}"
 
@@ -80,9 +81,8 @@ def _merger(tally: Tally, vision: VisionFigures, language: LanguageFigures) -> s
 
 
 def _deepstack(tally: Tally, vision: VisionFigures, language: LanguageFigures) -> str:
-    blocks = ", ".join(map(str, vision.deepstack))
-    layers = ", ".join(map(str, range(len(vision.deepstack))))
-    return f"features of vision blocks {blocks} are merged alike and added after language layers {layers}"
+    blocks, layers = numbered("block", vision.deepstack), numbered("layer", range(len(vision.deepstack)))
+    return f"features of vision {blocks} are merged alike and added after language {layers}"
 
 
 def _resampler(tally: Tally, vision: VisionFigures, language: LanguageFigures) -> str:

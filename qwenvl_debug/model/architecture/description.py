@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -224,3 +224,8 @@ class Architecture:
         )
         values["rules"] = PictureRules(**values["rules"])
         return cls(**values)
+
+
+def numbered(noun: str, numbers: Sequence[int]) -> str:
+    """Numbers with what they count: "block 7", "layers 0, 1, 2"."""
+    return f"{noun}{'s' if len(numbers) != 1 else ''} {', '.join(map(str, numbers))}"

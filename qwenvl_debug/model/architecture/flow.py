@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from qwenvl_debug.model.architecture.budget import TokenBudget
-from qwenvl_debug.model.architecture.description import Architecture
+from qwenvl_debug.model.architecture.description import Architecture, numbered
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def flow(architecture: Architecture, budget: TokenBudget) -> Flow:
     blocks = [_picture(budget), _vision(architecture), _connector(architecture)]
     if architecture.deepstack:
         blocks.append(_deepstack(architecture))
-        layers = ", ".join(map(str, range(len(architecture.deepstack))))
-        edges.insert(2, Edge("vision", "deepstack", f"after blocks {', '.join(map(str, architecture.deepstack))}"))
-        edges.insert(4, Edge("deepstack", "decoder", f"added after layers {layers}"))
+        layers = numbered("layer", range(len(architecture.deepstack)))
+        edges.insert(2, Edge("vision", "deepstack", f"after {numbered('block', architecture.deepstack)}"))
+        edges.insert(4, Edge("deepstack", "decoder", f"added after {layers}"))
     blocks += [
         Block("question", "Question", (), "The words of the conversation, cut into tokens."),
         _embedding(architecture),
@@ -137,7 +137,13 @@ def _connector(architecture: Architecture) -> Block:
 def _deepstack(architecture: Architecture) -> Block:
     component = architecture.component("connector.deepstack")
     plain = "Earlier, finer features of the vision encoder take a short cut to the decoder's first layers."
-    return Block("deepstack", "Deepstack", (f"{component.layers} more mergers",), plain, component.parameters)
+    return Block(
+        "deepstack",
+        "Deepstack",
+        (f"{component.layers} more merger{'s' if component.layers != 1 else ''}",),
+        plain,
+        component.parameters,
+    )
 
 
 def _embedding(architecture: Architecture) -> Block:
