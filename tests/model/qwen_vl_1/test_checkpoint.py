@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from qwenvl_debug.errors import ModelLoadError
@@ -37,6 +37,18 @@ def test_every_weight_is_the_one_in_the_files(pickled, published, weights, tmp_p
     assert not any(found[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert differs(network, weights) == []
     assert not list(network.buffers())
+
+
+def test_what_the_files_lack_leaves_what_they_have_as_it_is(weights, tmp_path):
+    """Random numbers fill the gaps only, though others of the same module stand beside them."""
+    visual = "transformer.visual."
+    gaps = {visual + "positional_embedding", visual + "attn_pool.pos_embed", visual + "attn_pool.attn.in_proj_bias"}
+    folder = small_checkpoint(tmp_path, pickled=False)
+    save_file({n: w for n, w in weights.items() if n not in gaps}, folder / "model.safetensors", {"format": "pt"})
+    network, found = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    assert found["missing_keys"] == gaps
+    assert set(differs(network, weights)) == gaps
+    assert all(torch.isfinite(network.state_dict()[name]).all() for name in gaps)
 
 
 def test_saving_and_loading_changes_nothing(published, weights, tmp_path, recorded):
