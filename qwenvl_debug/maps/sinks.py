@@ -95,11 +95,15 @@ def _levels(runs: Sequence[Run], picture: int) -> np.ndarray:
     trace, grid = runs[0].trace, runs[0].grids[picture]
     result = np.full((trace.n_layers, grid.rows * grid.cols), np.nan, dtype=np.float32)
     for layer in trace.layers:
-        kinds = [
-            on_cells(one, one.trace.weights(layer, rows=rows), picture) for one in runs for rows in _kinds_of_rows(one)
-        ]
-        result[layer] = _level(kinds)
+        result[layer] = _level([kind for one in runs for kind in _weights_by_kind(one, layer, picture)])
     return result
+
+
+def _weights_by_kind(run: Run, layer: int, picture: int) -> list[np.ndarray]:
+    """Weights [heads, rows, cells] of each kind of row, all computed in one go."""
+    kinds = _kinds_of_rows(run)
+    weights = on_cells(run, run.trace.weights(layer, rows=[row for rows in kinds for row in rows]), picture)
+    return np.split(weights, np.cumsum([len(rows) for rows in kinds])[:-1], axis=1)
 
 
 def _level(kinds: Sequence[np.ndarray]) -> np.ndarray:

@@ -11,7 +11,12 @@ from qwenvl_debug.errors import CaptureError
 
 
 def softmax_rows(
-    query: torch.Tensor, key: torch.Tensor, heads: Sequence[int], scaling: float, hidden: torch.Tensor | None
+    query: torch.Tensor,
+    key: torch.Tensor,
+    heads: Sequence[int],
+    scaling: float,
+    hidden: torch.Tensor | None,
+    width: int | None = None,
 ) -> np.ndarray:
     """softmax(q k^T * scaling), one matrix product per key head, so that shared keys are never repeated.
 
@@ -21,19 +26,31 @@ def softmax_rows(
         heads: the query heads wanted, in the order wanted.
         scaling: factor of the dot products.
         hidden: bool [rows, keys], True where a row may not look; None where it may look everywhere.
+        width: columns of the result where that are more than there are keys; the others hold 0.
 
     Returns:
-        float32 [len(heads), rows, keys].
+        float32 [len(heads), rows, width].
     """
-    group = query.shape[0] // key.shape[0]
-    result = torch.empty(len(heads), query.shape[1], key.shape[1])
-    for shared in sorted({head // group for head in heads}):
-        slots = [slot for slot, head in enumerate(heads) if head // group == shared]
-        asking = query[[heads[slot] for slot in slots]].float().flatten(0, 1)
-        result[slots] = (asking @ key[shared].float().T).unflatten(0, (len(slots), -1))
+    group, rows, keys = query.shape[0] // key.shape[0], query.shape[1], key.shape[1]
+    width = width or keys
+    shared = sorted({head // group for head in heads})
+    # The columns without a key are there from the start: to add them to the result would copy all of it.
+    wide = torch.zeros(len(shared), width, key.shape[2])
+    wide[:, :keys] = key if len(shared) == key.shape[0] else key[shared]
+    if list(heads) == list(range(query.shape[0])):
+        result = torch.bmm(query.float().reshape(len(shared), group * rows, -1), wide.mT).reshape(-1, rows, width)
+    else:
+        result = torch.empty(len(heads), rows, width)
+        for number, one in enumerate(shared):
+            slots = [slot for slot, head in enumerate(heads) if head // group == one]
+            asking = query[[heads[slot] for slot in slots]].float().flatten(0, 1)
+            result[slots] = (asking @ wide[number].T).unflatten(0, (len(slots), -1))
     result.mul_(scaling)
-    if hidden is not None:
-        result.masked_fill_(hidden, float("-inf"))
+    if width > keys:
+        result[..., keys:] = float("-inf")
+    if hidden is not None and (columns := hidden.any(0).nonzero()).numel():
+        first = int(columns[0])  # only the last tokens are hidden from most rows
+        result[..., first:keys].masked_fill_(hidden[:, first:], float("-inf"))
     return result.softmax(-1).numpy()
 
 

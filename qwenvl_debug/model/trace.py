@@ -87,15 +87,14 @@ class Trace:
         hidden = torch.arange(key.shape[1]) > torch.tensor(wanted)[:, None]
         if layer in self._chosen:
             hidden |= ~self._chosen[layer][torch.tensor(where)]
-        result = softmax_rows(
+        return softmax_rows(
             self._queries[layer][:, torch.tensor(where)],
             key,
             chosen_heads(heads, self.n_heads),
             self._scaling[layer],
             hidden,
+            width=self.tokens,
         )
-        missing = self.tokens - key.shape[1]
-        return np.pad(result, ((0, 0), (0, 0), (0, missing))) if missing else result
 
     def to_tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Everything held: tensors by name (not copied) and the rest as JSON-ready facts; see `from_tensors`."""
