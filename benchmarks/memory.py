@@ -1,6 +1,6 @@
 """Is the estimate of memory true? Three random checkpoints are written, loaded and asked, each in a process of its own.
 
-    python -m benchmarks.memory            measure, print the table of docs/memory.md
+    python -m benchmarks.memory     measure, print the table of docs/memory.md (ten minutes on two cores)
 
 What a process holds is read from Linux (/proc): the resident memory beyond what it held with the program and the
 bundled model loaded, at its peak while an answer is made. Pages of the checkpoint's file that the system keeps only as

@@ -118,7 +118,7 @@ def estimate(
     return Estimate(
         weights=_weigh(network, size, bits),
         cache=2 * keys + _states(network.config, size),
-        work=max(_looking(patches, eyes, size), _reading(tokens, text, size)),
+        work=max(_looking(patches, eyes, size), _reading(tokens, text, size)) + _unpacking(network, bits),
         capture=queries + rows,
         parameters=sum(weight.numel() for weight in network.parameters()),
         dtype=str(dtype).removeprefix("torch."),
@@ -199,6 +199,11 @@ def _reading(tokens: int, text: Mapping[str, int], size: int) -> int:
     attention = 4 * text["width"] + 3 * text["heads"] * text["head_dim"]
     mlp = 3 * text["width"] + 3 * text["mlp"]
     return tokens * max(attention, mlp) * size + 3 * text["vocabulary"] * 4
+
+
+def _unpacking(network: nn.Module, bits: int | None) -> int:
+    """On a CPU bitsandbytes reorders a matrix of 4 bits at its first use, by way of int32 and two of uint8."""
+    return 6 * max((one.weight.numel() for one in few_bits(network, bits)), default=0) if bits == 4 else 0
 
 
 def _states(config: Any, size: int) -> int:
