@@ -12,9 +12,9 @@ from typing import Any
 import streamlit as st
 
 _FOLDER = files("qwenvl_debug.ui") / "viewer"
-SCOPE = ("pair", "model", "correct", "failing", "ask", "ask2", "expect", "expect2")
+SCOPE = ("pair", "model", "correct", "failing", "ask", "ask2", "expect", "expect2", "system", "turns", "shown")
 """Names in the address that tell one comparison from another."""
-VIEW = ("layer", "head", "left", "right", "shows", "region", "asks", "measure")
+VIEW = ("layer", "head", "left", "right", "shows", "overlay", "region", "asks", "measure", "picture")
 """Names in the address that say what is shown of a comparison."""
 
 
@@ -76,5 +76,5 @@ def place_of(address: dict[str, str]) -> dict[str, Any]:
     return {
         "scope": list(SCOPE),
         "view": list(VIEW),
-        "address": {name: address.get(name) for name in SCOPE},
+        "address": {name: address.get(name) for name in (*SCOPE, "picture")},
     }
