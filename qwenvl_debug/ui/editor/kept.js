@@ -41,6 +41,13 @@ function keepDrawing({ sha, version, store, regions, marks, gone }) {
   }
 }
 
+/** Whether this browser's storage holds changes of another of its windows that are not kept yet and not known here. */
+function holdsMore({ sha, marks, gone }) {
+  const kept = keptDrawing(sha)
+  const unknown = ([key, mark]) => mark.trail && ![marks[key]?.change, gone[key]?.change].includes(mark.change)
+  return Object.entries({ ...kept?.marks, ...kept?.gone }).some(unknown)
+}
+
 function isUnkept({ marks, gone, conflicts }) {
   const waiting = key => !conflicts.has(key)
   return Object.entries(marks).some(([key, { trail }]) => trail && waiting(key)) || Object.keys(gone).some(waiting)
@@ -95,7 +102,7 @@ function takeDrawing(editor, drawing, store, told) {
   if (own) remember(editor, drawing.sha, regions)
   else if (foreign && !first) editor.say("Someone else drew here meanwhile.")
   drawing.regions = regions
-  keepDrawing(drawing)
+  if (!holdsMore(drawing)) keepDrawing(drawing)
   drawMeanwhile(editor)
   return lacks || isUnkept(drawing) || (foreign && !first)
 }
