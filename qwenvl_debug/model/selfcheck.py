@@ -27,6 +27,7 @@ from qwenvl_debug.model.capture import Recorder, recording
 from qwenvl_debug.model.debug_model import DebugModel
 from qwenvl_debug.model.inputs import Prompt, prompt
 from qwenvl_debug.model.run import Run
+from qwenvl_debug.model.run_checks import Check, all_passed, run_checks
 
 TOLERANCE = 1e-4
 """Greatest difference between two weights that rounding explains. Single layers agree to about 1e-6 in float32; on the
@@ -51,6 +52,7 @@ class SelfCheck:
         seconds_capture: time of the answer with capture.
         seconds_plain: time of the answer without.
         seconds: time of everything.
+        checks: what must hold of the run itself, see `run_checks`.
     """
 
     max_error_language: float
@@ -63,11 +65,13 @@ class SelfCheck:
     seconds_capture: float
     seconds_plain: float
     seconds: float
+    checks: tuple[Check, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether everything agrees."""
-        return self.same_answer and max(self.max_error_language, self.max_error_vision) <= TOLERANCE
+        near = max(self.max_error_language, self.max_error_vision) <= TOLERANCE
+        return self.same_answer and near and all_passed(self.checks)
 
 
 def check(model: DebugModel, case: Case, max_new_tokens: int = 16) -> SelfCheck:
@@ -102,6 +106,7 @@ def check(model: DebugModel, case: Case, max_new_tokens: int = 16) -> SelfCheck:
         seconds_capture=captured - began,
         seconds_plain=answered - captured,
         seconds=time.perf_counter() - began,
+        checks=run_checks(run),
     )
 
 

@@ -93,6 +93,10 @@ def health_text(report: dict[str, Any]) -> str:
             f"greatest difference {_small(test['max_error_vision'])}, allowed {test['tolerance']:g}",
         ),
     ]
+    words = {"pictures": "every cell is one picture token", "rows": "every row adds up to 1"}
+    words |= {"order": "no row looks ahead", "probabilities": "the answer's probabilities are such"}
+    words |= {"answer": "each token of the answer is the likeliest"}
+    rows += [(_mark(one["passed"]), words[one["name"]], one["words"]) for one in test["checks"]]
     verdict = "All is well." if test["passed"] else "Something is wrong: maps of this model here cannot be trusted."
     return "\n".join([*versions, "", *facts, "", *columns(rows), "", verdict])
 

@@ -14,6 +14,7 @@ import streamlit as st
 
 from qwenvl_debug.maps import NORMALISATIONS
 from qwenvl_debug.settings import read_settings
+from qwenvl_debug.ui import talk_form
 from qwenvl_debug.ui.asks import LONGEST_REF
 from qwenvl_debug.ui.pairs import OWN
 from qwenvl_debug.ui.viewer import SCOPE, VIEW
@@ -22,6 +23,13 @@ MODEL = "micro"
 """The bundled model, which needs no download and no name in the address."""
 
 _NUMBER = re.compile(r"\d{1,4}")
+
+
+def model_choices() -> list[str]:
+    """The models that a page offers: the bundled one and the app's, or those a shared server allows; and the chosen."""
+    settings = read_settings()
+    offered = settings.models or (MODEL, settings.model)
+    return list(dict.fromkeys([*offered, st.session_state.model]))
 
 
 def begin(pair_ids: list[str]) -> None:
@@ -37,6 +45,7 @@ def begin(pair_ids: list[str]) -> None:
     if wanted == OWN:
         asked = {name: link[name] for name in SCOPE[2:] if name in link}
         state.asked = asked or None
+        talk_form.restore(asked)
         state.kept = {side: asked[side] for side in ("correct", "failing") if side in asked}
         for name in ("ask", "ask2", "expect", "expect2"):
             state[f"own_{name}"] = asked.get(name, "")

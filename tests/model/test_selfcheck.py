@@ -6,6 +6,7 @@ import pytest
 from qwenvl_debug.case import Case
 from qwenvl_debug.model import Trace, VisionTrace, load_model
 from qwenvl_debug.model.capture import ATTENTION
+from qwenvl_debug.model.run_checks import Check
 from qwenvl_debug.model.selfcheck import check
 from tests.model.tiny import FAMILIES
 
@@ -41,6 +42,14 @@ def test_wrong_weights_fail(kind, tiny, wide_case, monkeypatch):
 def test_another_answer_fails(tiny, wide_case, monkeypatch):
     monkeypatch.setattr(type(tiny()), "plain", lambda *_: [1, 2, 3])
     assert not check(tiny(), wide_case, max_new_tokens=3).ok
+
+
+def test_a_run_that_cannot_be_right_fails(tiny, wide_case, monkeypatch):
+    wrong = (Check("pictures", False, "picture 0 has 3 tokens for 2 x 2 cells"),)
+    monkeypatch.setattr("qwenvl_debug.model.selfcheck.run_checks", lambda _: wrong)
+    found = check(tiny(), wide_case, max_new_tokens=2)
+    assert not found.ok
+    assert found.checks == wrong
 
 
 def test_the_bundled_model_passes(noise):
