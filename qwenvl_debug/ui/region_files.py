@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -27,6 +28,27 @@ SIDES = ("correct", "failing")
 FILES, SIDE, SAID = "regions_files", "regions_side", "regions_files_said"
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What came of the files that were brought last.
+
+    Attributes:
+        round: how often files were brought; each time the field for them is a new one.
+        key: the field that they came through.
+        side: the picture they were for.
+        files: the files that were looked at, by Streamlit's name for them.
+        added: how many regions they gave.
+        notes: one sentence for each thing that was left out or fitted.
+    """
+
+    round: int = 0
+    key: str = ""
+    side: str = ""
+    files: frozenset[str] = frozenset()
+    added: int = 0
+    notes: tuple[str, ...] = ()
+
+
 def popover(pictures: tuple[Picture, Picture]) -> None:
     """Bring regions in, or take them out, for either picture."""
     with st.popover("Bring in or take out", key="regions_pop"):
@@ -34,29 +56,36 @@ def popover(pictures: tuple[Picture, Picture]) -> None:
             "Picture", SIDES, key=SIDE, default=SIDES[0], required=True, help="Which picture the regions belong to."
         )
         picture = pictures[SIDES.index(side)]
-        kept = st.session_state.setdefault(SAID, {"round": 0, "good": "", "notes": []})
-        key = f"{FILES}_{kept['round']}"  # a new field each time, so that files that were taken over are gone from it
+        kept = st.session_state.setdefault(SAID, Taken())
+        key = f"{FILES}_{kept.round}"  # a new field each time, so that files that were taken over are gone from it
         st.file_uploader(
             "Bring in",
             type=["png", "json"],
             accept_multiple_files=True,
             key=key,
-            on_change=_taken,
+            on_change=_take,
             args=(key, side, picture),
             help="Mask PNGs (what is not black is the region, the file's name its name), COCO JSON, or a Label Studio "
             "export as JSON. They are added to what is drawn; Undo takes them away again.",
         )
-        if kept["good"]:
-            st.success(plain(kept["good"]))
-        if kept["notes"]:
-            st.caption("\n".join(f"- {plain(note)}" for note in kept["notes"]))
+        if kept.added:
+            many = f"{kept.added} region{'' if kept.added == 1 else 's'}"
+            st.success(f"{many} added to the {kept.side} picture; Undo takes that back.")
+        if kept.notes:
+            st.caption("\n".join(f"- {plain(note)}" for note in kept.notes))
         _take_out(side, picture)
 
 
-def _taken(key: str, side: str, picture: Picture) -> None:
-    """Add what the files hold to the drawing; keep one sentence for each thing that was left out."""
+def _take(key: str, side: str, picture: Picture) -> None:
+    """Add what the files hold to the drawing; keep one sentence for each thing that was left out.
+
+    Of several files chosen together the browser tells as each arrives: those that were told of before are not new.
+    """
+    before = st.session_state[SAID]
+    said = before if before.key == key else Taken(before.round + 1, key, side)
+    files = [file for file in st.session_state[key] or [] if file.file_id not in said.files]
     found, notes = [], []
-    for file in st.session_state[key] or []:
+    for file in files:
         try:
             made = bring_in(file.name, file.getvalue(), picture.size, picture.name)
         except RegionError as error:
@@ -64,27 +93,38 @@ def _taken(key: str, side: str, picture: Picture) -> None:
             continue
         found += made.regions
         notes += made.left_out
-    before = drawings.load(picture.sha256) or drawings.Drawing()
-    room = drawings.MOST_REGIONS - len(before.records)
-    if len(found) > room:
-        left = ", ".join(f"“{region.name}”" for region in found[max(0, room) :][:5])
-        notes.append(
-            f"A picture holds at most {drawings.MOST_REGIONS} regions, so {len(found) - max(0, room)} were left out: "
-            f"{left}{' …' if len(found) - room > 5 else ''}"
-        )
-        found = found[: max(0, room)]
+    found, too_many = _fitting(picture, found)
+    notes += too_many
     if found:
-        taken = [str(record.get("name", "")) for record in before.records]
+        drawn = drawings.load(picture.sha256) or drawings.Drawing()
+        taken = [str(record.get("name", "")) for record in drawn.records]
         names = numbered([*taken, *(region.name for region in found)])[len(taken) :]
         records = [{**to_record(region), "name": name} for name, region in zip(names, found, strict=True)]
         try:
-            drawings.put(picture.sha256, [*before.records, *records])
+            drawings.put(picture.sha256, [*drawn.records, *records])
         except RegionError as error:
             found, notes = [], [*notes, str(error)]
-    many = f"{len(found)} region{'' if len(found) == 1 else 's'}"
-    good = f"{many} added to the {side} picture; Undo takes that back." if found else ""
-    kept = st.session_state[SAID]
-    st.session_state[SAID] = {"round": kept["round"] + 1, "good": good, "notes": notes}
+    st.session_state[SAID] = replace(
+        said,
+        files=said.files | {file.file_id for file in files},
+        added=said.added + len(found),
+        notes=(*said.notes, *notes),
+    )
+
+
+def _fitting(picture: Picture, found: list[Region]) -> tuple[list[Region], list[str]]:
+    """As many regions as the picture still takes, and a sentence about the others."""
+    drawn = drawings.load(picture.sha256) or drawings.Drawing()
+    room = max(0, drawings.MOST_REGIONS - len(drawn.records))
+    over = found[room:]
+    if not over:
+        return found, []
+    left = ", ".join(f"“{region.name}”" for region in over[:5])
+    sentence = (
+        f"A picture holds at most {drawings.MOST_REGIONS} regions, so {len(over)} were left out: "
+        f"{left}{' and others' if len(over) > 5 else ''}."
+    )
+    return found[:room], [sentence]
 
 
 def _take_out(side: str, picture: Picture) -> None:

@@ -105,7 +105,7 @@ def test_a_link_opens_a_region_layer_and_head_and_a_click_moves_on_from_there(vi
     with page.expect_download() as download:
         page.get_by_role("button", name="COCO JSON").click()
     taken = from_coco(json.loads(download.value.path().read_text(encoding="utf-8")), run.case.pictures[0].size)
-    assert [region.name for region in taken.regions] == [*PAIR.regions["correct"], "roof"]
+    assert [region.name for region in taken.regions] == [*PAIR.regions["correct"], "roof"], "each file is taken once"
     np.testing.assert_array_equal(taken.regions[0].shapes[0].pixels, mask_of("correct", taken.regions[0].name))
     page.get_by_role("button", name="Open on Compare").click()
     visit.see(layer=layer, head=head)

@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from qwenvl_debug.case import Picture
-from qwenvl_debug.regions import Ellipse, Rectangle, Region, to_coco
+from qwenvl_debug.regions import Ellipse, Rectangle, Region, mask_to_png, to_coco
 from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import archive, pairs, work
 from qwenvl_debug.ui.answers import Answers
@@ -57,9 +57,7 @@ def pair(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pairs, "gallery", lambda: {PAIR: made})
     monkeypatch.setattr(work, "answer_pair", answer_pair)
-    monkeypatch.setattr(
-        archive, "keep_scores", lambda *scores: made.kept.append(scores)
-    )  # they have no origin
+    monkeypatch.setattr(archive, "keep_scores", lambda *scores: made.kept.append(scores))  # they have no origin
     pairs.gallery_choice.clear()
     yield made
     pairs.gallery_choice.clear()
@@ -76,7 +74,7 @@ def test_a_gallery_pair_opens_with_its_regions_scored(pair):
     assert any("100 % of its picture attention on “spheres” (chance 25 %)" in text for text in said)
     assert any("the failing one 25 % (chance 25 %)" in text for text in said)
     assert app.selectbox(key="regions_name").options == ["spheres"]
-    assert [(region.name, values["mass"][0, -1].round(6)) for _, region, _, values in pair.kept] == [
+    assert [(region.name, values["mass"][0, -1].round(6)) for _, region, _, values, *_ in pair.kept] == [
         ("spheres", 1.0),
         ("spheres", 0.25),
     ]
@@ -136,6 +134,27 @@ def test_regions_come_in_from_files_and_everything_left_out_is_said(pair):
     assert app.success[0].value.startswith("2 regions added to the correct picture")
     assert any("this is neither PNG nor JSON" in one.value for one in app.caption)
     assert app.selectbox(key="regions_name").value == "sky"
+
+
+def test_a_file_that_the_browser_tells_of_twice_is_taken_once(pair):
+    files = [SimpleNamespace(name=f"{name}.png", file_id=name, getvalue=lambda: mask) for name in ("one", "two")]
+    picture = Picture.open(pair.correct)
+    mask = mask_to_png(Region("corner", (Rectangle(0, 0, 9, 9),)), picture.size)
+
+    def twice(key, picture, files):
+        import streamlit as st
+
+        from qwenvl_debug.ui import region_files
+
+        st.session_state.setdefault(region_files.SAID, region_files.Taken())
+        for known in (files[:1], files):
+            st.session_state[key] = known
+            region_files._take(key, "correct", picture)
+
+    app = AppTest.from_function(twice, args=("field", picture, files)).run()
+    assert not app.exception
+    assert [one["name"] for one in app.session_state["drawings"][picture.sha256].records] == ["one", "two"]
+    assert app.session_state["regions_files_said"].added == 2
 
 
 def test_a_picture_takes_a_hundred_regions_and_says_what_was_too_much(pair):
