@@ -101,6 +101,8 @@ def test_compare_prints_both_answers_and_the_most_different_heads(folder, capsys
     assert "failing: fog.png" in out
     assert "Most different: layer" in out
     assert "Each side is asked with its own answer" in out
+    assert cli.main(arguments(folder, "compare", *sides, "--ask", QUESTION, "--no-noise", "--expect", "a cat")) == 0
+    assert "Both sides are asked with the words of “a cat”." in capsys.readouterr().out
 
 
 def test_comparing_a_picture_with_itself_finds_no_difference_and_ranks_nothing(folder, capsys):

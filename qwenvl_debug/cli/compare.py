@@ -25,7 +25,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--correct", type=Path, required=True, metavar="PICTURE", help="the picture answered rightly")
     parser.add_argument("--failing", type=Path, required=True, metavar="PICTURE", help="the picture answered wrongly")
     parser.add_argument("--ask", required=True, metavar="QUESTION", help="the question about both, in quotes")
-    parser.add_argument("--target", metavar="TEXT", help="ask both sides with the words of this answer")
+    asks = parser.add_mutually_exclusive_group()
+    asks.add_argument(
+        "--target", metavar="TEXT", help="ask both sides with the words of this answer (default: the expected one)"
+    )
+    asks.add_argument("--own-answers", action="store_true", help="ask each side with its own answer")
     parser.add_argument(
         "--normalisation",
         choices=tuple(NORMALISATIONS),
@@ -78,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     comparison = compare_runs(
         correct,
         failing,
-        target=options.target,
+        target=None if options.own_answers else options.target or options.expect,
         normalisation=options.normalisation,
         regions=regions or None,
         alignment=None if options.align == "auto" else options.align.replace("-", " "),

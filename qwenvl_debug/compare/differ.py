@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -233,10 +234,14 @@ def compare(
         correct_query, failing_query = (answer_query(run) for run in asked)
     if neutral is None and NORMALISATIONS.get(normalisation) and NORMALISATIONS[normalisation].needs_neutral:
         neutral = _neutral(correct, failing)
-    left, right = (
-        map_stack(run, query, picture, normalisation, neutral=neutral[side] if neutral else None)
-        for side, (run, query) in enumerate(zip(asked, (correct_query, failing_query), strict=True))
-    )
+    queries = (correct_query, failing_query)
+    with ThreadPoolExecutor(2) as sides:  # NumPy and torch let go of the interpreter while they compute
+        left, right = sides.map(
+            lambda run, query, held: map_stack(run, query, picture, normalisation, neutral=held),
+            asked,
+            queries,
+            neutral or (None, None),
+        )
     if not isinstance(alignment, Alignment):
         pictures = (run.case.pictures[picture] for run in (correct, failing))
         alignment = align(*pictures) if alignment is None else stated(alignment, *pictures)

@@ -126,7 +126,7 @@ def sweep_text(made: Sweep) -> str:
             ("yes" if row["right"] else "no") + ("   flips here" if number == made.flip else ""),
             percent(row["probability"]),
             percent(row["per_token"]),
-            *(f"{percent(row[f'mass_{name}'])} of {percent(row[f'chance_{name}'])}" for name in names),
+            *(f"{percent(row[f'mass_{name}'])} ({percent(row[f'chance_{name}'])})" for name in names),
         )
         for number, row in enumerate(table.to_dict("records"))
     ]
@@ -135,7 +135,7 @@ def sweep_text(made: Sweep) -> str:
         place = made.best_head(name)
         if place is not None:
             who = "the mean of its heads" if place[1] < 0 else f"head {place[1]}"
-            lines.append(f"On {printable(name)}: share of the map of layer {place[0]}, {who}, “of” what chance gives.")
+            lines.append(f"On {printable(name)}: share of the map of layer {place[0]}, {who} (what chance gives).")
     if made.flip is not None:
         lines += ["", f"The answer is no longer right from strength {made.steps[made.flip].strength:g} on."]
     elif first.right:
