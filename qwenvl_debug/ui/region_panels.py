@@ -87,8 +87,8 @@ def cards(scores: RegionScores, chosen: Chosen, scope: tuple[str, ...]) -> None:
         scope: the comparison that Compare opens.
     """
     head = "mean of the heads" if chosen.head == MEAN else f"head {chosen.head}"
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**Scores at layer {chosen.layer}, {head}**", width="content")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(f"**Scores at layer {chosen.layer}, {head}**", width="stretch")
         beside = st.toggle(
             "Beside 100 other places",
             key="regions_places",
