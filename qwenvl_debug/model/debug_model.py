@@ -61,11 +61,11 @@ class DebugModel:
     def device(self) -> torch.device:
         """Where a question goes in; a model that is spread may keep weights elsewhere, even on disk."""
         spread = getattr(self.network, "hf_device_map", None) or {}
-        busy = [place for place in spread.values() if place != "disk"]
-        if len(set(spread.values())) > 1 and busy:
-            chosen = next((place for place in busy if place != "cpu"), busy[0])
-            return torch.device("cuda", chosen) if isinstance(chosen, int) else torch.device(chosen)
-        return self.network.device
+        if not {"cpu", "disk"} & set(spread.values()) and self.network.device.type != "meta":
+            return self.network.device
+        # accelerate computes on the first GPU that takes part, else on the CPU, wherever the weights wait.
+        chosen = next((place for place in spread.values() if place not in ("cpu", "disk")), "cpu")
+        return torch.device("cuda", chosen) if isinstance(chosen, int) else torch.device(chosen)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -103,6 +103,14 @@ def test_a_model_that_waits_on_disk_gives_the_rows_of_eager_attention(family, ch
     assert (model.device.type, model.dtype) == ("cpu", torch.float32)
 
 
+def test_a_model_that_waits_on_disk_as_a_whole_answers_too(checkpoint, tiny, wide_case):
+    model = load_model(checkpoint("qwen2_vl"), max_memory={"cpu": "10KB"})
+    assert set(model.network.hf_device_map.values()) == {"disk"}
+    runs = [one.ask(wide_case, max_new_tokens=3) for one in (model, tiny("qwen2_vl"))]
+    assert [token.id for token in runs[0].tokens] == [token.id for token in runs[1].tokens]
+    assert np.abs(runs[0].trace.weights(2) - runs[1].trace.weights(2)).max() <= 1e-5
+
+
 def test_what_waited_on_disk_goes_with_the_model(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     model = load_model(checkpoint("qwen3_vl"), max_memory={"cpu": "300KB"})
