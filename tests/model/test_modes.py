@@ -16,6 +16,7 @@ from qwenvl_debug.model.memory import estimate
 from qwenvl_debug.model.modes import BASIC, FULL, LOW_MEMORY, mode_of
 from qwenvl_debug.model.place import Wishes, choose
 from qwenvl_debug.model.selfcheck import check
+from tests.model.qwen_vl_1.small import small_checkpoint
 from tests.model.test_capture_language import eager_rows, generated, untouched
 from tests.model.tiny import tiny_checkpoint
 
@@ -45,6 +46,16 @@ def test_maps_of_weights_in_few_bits_are_those_of_the_eager_function(family, bit
     assert max(found.max_error_language, found.max_error_vision) < 1e-5
     assert model.precision == f"{bits}-bit with float32"
     assert model.ask(wide_case, max_new_tokens=1).provenance.settings["bits"] == bits
+
+
+@pytest.mark.parametrize(
+    "options", [{"mode": "low memory"}, {"bits": 4}, {"dtype": "bfloat16"}, {"max_memory": {"cpu": "1MB"}}]
+)
+def test_the_first_generation_can_be_small_too(options, tmp_path, wide_case):
+    model = load_model(small_checkpoint(tmp_path / "chat"), **options)
+    found = check(model, wide_case, max_new_tokens=4)
+    assert found.ok
+    assert max(found.max_error_language, found.max_error_vision) < 1e-5
 
 
 def test_weights_in_few_bits_stay_near_the_whole_ones(wide, wide_case):
