@@ -3,7 +3,7 @@
 import streamlit as st
 
 from qwenvl_debug.errors import QwenVLDebugError
-from qwenvl_debug.ui import compare_view, own_form, pairs, sentence, state, work
+from qwenvl_debug.ui import compare_view, own_form, pairs, sentence, shown_picture, state, work
 
 gallery = pairs.gallery()
 state.begin(list(gallery))
@@ -25,7 +25,7 @@ with pair_field:
 with model_field:
     model = st.selectbox(
         "Model",
-        list(dict.fromkeys([state.MODEL, st.session_state.model])),
+        state.model_choices(),
         key="model",
         accept_new_options=True,
         persist_state="session",
@@ -36,6 +36,7 @@ with model_field:
 try:
     choice = own_form.ask() if pair == pairs.OWN else pairs.gallery_choice(pair)
     if choice is not None:
+        choice = shown_picture.choose(choice)
         with st.container():  # always there, so that what follows keeps its place on the page
             work.status(work.submit(model, choice), work.scope_of(model, choice))
         compare_view.look(model, choice)

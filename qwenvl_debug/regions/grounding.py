@@ -92,7 +92,8 @@ def boxes(run: Run, picture: int | None = None) -> tuple[Box, ...]:
     Raises:
         QueryError: the case has no such picture.
     """
-    if run.case.seconds:
+    written = list(named_corners(run.answer))
+    if not written or run.case.seconds:
         return ()
     count = len(run.case.pictures)
     which = count - 1 if picture is None else picture
@@ -101,7 +102,7 @@ def boxes(run: Run, picture: int | None = None) -> tuple[Box, ...]:
     width, height = run.case.pictures[which].size
     across, down = _scale(run, which)
     found = []
-    for label, (left, top, right, bottom) in named_corners(run.answer):
+    for label, (left, top, right, bottom) in written:
         left, right = (min(max(x / across * width, 0.0), width) for x in sorted((left, right)))
         top, bottom = (min(max(y / down * height, 0.0), height) for y in sorted((top, bottom)))
         if right > left and bottom > top:

@@ -13,6 +13,7 @@ from qwenvl_debug.maps import NORMALISATIONS, find_sinks
 from qwenvl_debug.ui import archive, follow_up, measured, pairs, state
 from qwenvl_debug.ui.asks import default_ref, query_of
 from qwenvl_debug.ui.chart_panel import chart_panel, table_panel
+from qwenvl_debug.ui.conversation_view import parts_panel
 from qwenvl_debug.ui.extras import extras_data
 from qwenvl_debug.ui.findings import findings, findings_to_come
 from qwenvl_debug.ui.jobs import worker
@@ -44,7 +45,7 @@ def address_of(model: str, choice: Choice) -> dict[str, str]:
 @st.fragment
 def look(model: str, choice: Choice) -> None:
     """Both sides with their maps, what the numbers say, and the charts; a click reruns only this."""
-    scope = scope_of(model, choice)
+    scope, number = scope_of(model, choice), choice.picture
     job = worker().find(scope)
     answers = job.result if job is not None else None
     place = place_of(address_of(model, choice))
@@ -58,15 +59,15 @@ def look(model: str, choice: Choice) -> None:
     neutral = measured.neutral_runs(model, choice) if needs_neutral else None
     query = {**wanted, "shows": "picture"} if needs_neutral and neutral is None else wanted
     try:
-        comparison, maps = job.view(("maps", *query.values()), partial(_compared, query, neutral))
+        comparison, maps = job.view(("maps", number, *query.values()), partial(_compared, query, number, neutral))
     except QueryError as error:
         st.caption(plain(f"{error} The whole answer is shown instead."))
         asking = default_ref(answers)
         wanted = query = {"left": asking, "right": asking, "shows": "picture"}
         state.choose_query(scope, query)
-        comparison, maps = job.view(("maps", *query.values()), partial(_compared, query, None))
+        comparison, maps = job.view(("maps", number, *query.values()), partial(_compared, query, number, None))
     archive.keep_comparison(comparison)
-    pictures = tuple(case.pictures[0] for case in (choice.correct, choice.failing))
+    pictures = choice.pictures
     bring_truth(pairs.gallery().get(choice.address.get("pair")), [picture.sha256 for picture in pictures])
     ranked, ranking_key = measured.ranked(scope, comparison, query)
     follow_up.leave_others(ranking_key, measured.neutral_key(model, choice))
@@ -80,19 +81,20 @@ def look(model: str, choice: Choice) -> None:
             wanted=wanted["shows"],
             seed=_seed(scope, comparison, ranked),
             place=place,
-            identity=identity(scope, query),
+            identity=identity(scope, query, number),
         ),
         key=VIEWER,
         on_query=partial(_chosen, scope),
         on_sinks=state.want_sinks,
     )
-    sinks = tuple(find_sinks(run) for run in comparison.asked) if state.sinks_wanted() else None
-    extras(extras_data(identity(scope, query), comparison, pictures, sinks), key="compare_extras")
+    sinks = tuple(find_sinks(run, number) for run in comparison.asked) if state.sinks_wanted() else None
+    extras(extras_data(identity(scope, query, number), comparison, pictures, sinks), key="compare_extras")
     if wanted != query:
         follow_up.status(measured.neutral_key(model, choice), "Ask the neutral question", name="neutral")
     st.markdown(reading(comparison))
     if said := reading_of((comparison.left, comparison.right), pictures):
         st.markdown(plain(said))
+    parts_panel(comparison)
     with st.container(border=True):
         if ranked is not None:
             findings(ranked)
@@ -119,7 +121,7 @@ def _chosen(scope: tuple[str, ...]) -> None:
 
 
 def _compared(
-    query: dict[str, str], neutral: tuple[Run, Run] | None, answers: Answers
+    query: dict[str, str], picture: int, neutral: tuple[Run, Run] | None, answers: Answers
 ) -> tuple[Comparison, tuple[dict[str, Any], dict[str, Any]]]:
     """The comparison for the words that ask, and its maps as they are sent."""
     correct, correct_query = query_of(answers, 0, query["left"])
@@ -129,9 +131,10 @@ def _compared(
         failing,
         correct_query=correct_query,
         failing_query=failing_query,
+        picture=picture,
         normalisation=query["shows"],
         neutral=neutral,
-        alignment=_alignment(correct.case.pictures[0], failing.case.pictures[0]),
+        alignment=_alignment(correct.case.pictures[picture], failing.case.pictures[picture]),
     )
     return made, tuple(
         {"maps": maps_payload(stack), "imageShare": share_payload(stack)} for stack in (made.left, made.right)

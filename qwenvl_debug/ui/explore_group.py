@@ -88,8 +88,8 @@ def _case(name: str, kind: str) -> Case:
     return getattr(pairs.gallery_choice(name), kind)
 
 
-def _name(case: Case) -> tuple[str, str, str]:
-    return case.pictures[0].sha256, case.question, case.expected or ""
+def _name(case: Case) -> tuple[str, ...]:
+    return pairs.case_key(case)
 
 
 def _grouped(model: str, one: Run, cases: tuple[Case, ...], worker: Any, progress: Any, cancel: Any) -> GroupComparison:

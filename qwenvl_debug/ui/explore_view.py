@@ -42,7 +42,9 @@ def look(model: str, choice: Choice) -> None:
     if st.session_state.pop("explore_leaving", False):
         st.switch_page("pages/debug/compare.py")
     query = _who_asks(scope, job.result)
-    comparison, shares, drawn = job.view(("explore", *query.values()), partial(_explored, scope, query))
+    comparison, shares, drawn = job.view(
+        ("explore", choice.picture, *query.values()), partial(_explored, scope, query, choice.picture)
+    )
     _heads(scope, comparison, drawn)
     _kinds(comparison, shares)
     explore_group.section(model, choice, job.result)
@@ -78,17 +80,17 @@ def _who_asks(scope: tuple[str, ...], answers: Answers) -> dict[str, str]:
 
 
 def _explored(
-    scope: tuple[str, ...], query: dict[str, str], answers: Answers
+    scope: tuple[str, ...], query: dict[str, str], picture: int, answers: Answers
 ) -> tuple[Comparison, tuple[RowShares, RowShares], dict[str, Any] | None]:
     """The comparison, what either side's rows go to, and the head map where the pictures can be laid on each other."""
     asked = [query_of(answers, side, query[name]) for side, name in enumerate(("left", "right"))]
     (correct, correct_query), (failing, failing_query) = asked
-    comparison = compare(correct, failing, correct_query=correct_query, failing_query=failing_query)
+    comparison = compare(correct, failing, correct_query=correct_query, failing_query=failing_query, picture=picture)
     shares = tuple(row_shares(*one) for one in asked)
-    pictures = tuple(run.case.pictures[0] for run, _ in asked)
+    pictures = tuple(run.case.pictures[picture] for run, _ in asked)
     if comparison.pieces is None:
         return comparison, shares, None
-    name = "/".join((*scope, query["left"], query["right"]))
+    name = "/".join((*scope, query["left"], query["right"], str(picture)))
     places = head_map(comparison.left, comparison.right, comparison.pieces)
     return comparison, shares, headmap_data(name, comparison, places, pictures)
 

@@ -18,6 +18,7 @@ from qwenvl_debug.compare.region_mass import region_masses
 from qwenvl_debug.maps import NEUTRAL_TOKENS, find_sinks, neutral_case
 from qwenvl_debug.ui import archive, drawings
 from qwenvl_debug.ui.follow_up import started
+from qwenvl_debug.ui.pairs import case_key
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Picture
@@ -44,7 +45,7 @@ class Runs:
 def neutral_key(model: str, choice: Choice) -> Key:
     """What tells the neutral question about one pair of pictures from another."""
     cases = choice.correct, choice.failing
-    return (model, "neutral", *(part for one in cases for part in (one.pictures[0].sha256, neutral_case(one).question)))
+    return (model, "neutral", *(part for one in cases for part in case_key(neutral_case(one))))
 
 
 def neutral_runs(model: str, choice: Choice) -> tuple[Run, Run] | None:
@@ -64,14 +65,15 @@ def ranked(scope: tuple[str, ...], comparison: Comparison, query: dict[str, str]
     Returns:
         The ranked comparison, None while it is under way; and the key of the work that is under way or done.
     """
-    pictures = tuple(run.case.pictures[0] for run in comparison.asked)
+    number = comparison.left.grid.picture
+    pictures = tuple(run.case.pictures[number] for run in comparison.asked)
     drawn = [drawings.load(picture.sha256) or drawings.Drawing() for picture in pictures]
-    copies_key = (scope[0], "harmless", scope, "t" if query["left"].startswith("t") else "a")
-    copies = started(copies_key, _ask_harmless(comparison.asked[0]))
+    copies_key = (scope[0], "harmless", scope, "t" if query["left"].startswith("t") else "a", number)
+    copies = started(copies_key, _ask_harmless(comparison.asked[0], number))
     if copies is None or copies.result is None:
         return None, copies_key
     digest = hashlib.sha256(json.dumps([one.records for one in drawn]).encode()).hexdigest()
-    key = (scope[0], "ranked", scope, *query.values(), digest)
+    key = (scope[0], "ranked", scope, *query.values(), number, digest)
     made = started(key, _rank(comparison, copies.result, region_pairs(drawn), pictures))
     return (None if made is None else made.result), key
 
@@ -94,12 +96,12 @@ def _ask_neutral(model: str, choice: Choice) -> Work:
     return work
 
 
-def _ask_harmless(run: Run) -> Work:
+def _ask_harmless(run: Run, picture: int) -> Work:
     def work(_worker: Worker, progress: Progress, cancel: threading.Event) -> Runs:
         def step(done: int, of: int, name: str) -> None:
             progress(done / of, f"Measuring what harmless changes do: {name}" if name else "Measured")
 
-        found = harmless_runs(run, progress=step, cancel=cancel)
+        found = harmless_runs(run, picture=picture, progress=step, cancel=cancel)
         return Runs(tuple(run for _, run in found), tuple(name for name, _ in found))
 
     return work
@@ -112,6 +114,7 @@ def _rank(comparison: Comparison, copies: Runs, regions: list[RegionChoice], pic
         noise = noise_floor(
             comparison.asked[0],
             query=left.query,
+            picture=left.grid.picture,
             normalisation=left.normalisation,
             neutral=comparison.neutral[0] if comparison.neutral else None,
             regions=regions or None,
@@ -123,7 +126,7 @@ def _rank(comparison: Comparison, copies: Runs, regions: list[RegionChoice], pic
             masses = region_masses(regions, left, right, tuple(picture.size for picture in pictures))
             made = replace(comparison, regions=masses, figures=figures(left, right, comparison.pieces, masses))
         for run in comparison.asked:
-            find_sinks(run)  # kept with the run: whoever asks for them next need not wait
+            find_sinks(run, left.grid.picture)  # kept with the run: whoever asks for them next need not wait
         return made.with_noise(noise)
 
     return work

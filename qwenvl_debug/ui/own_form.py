@@ -9,8 +9,8 @@ import streamlit as st
 
 from qwenvl_debug.case import MAX_CHARACTERS, Case, Picture
 from qwenvl_debug.errors import CaseError, PictureError
-from qwenvl_debug.ui import archive
-from qwenvl_debug.ui.pairs import OWN, Choice, own_choice, vault
+from qwenvl_debug.ui import archive, talk_form
+from qwenvl_debug.ui.pairs import OWN, Choice, found, own_choice, vault
 from qwenvl_debug.ui.sentence import plain, show_error
 
 TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif"]
@@ -24,7 +24,7 @@ def ask() -> Choice | None:
     """
     kept = st.session_state.setdefault("kept", {})
     asked = st.session_state.get("asked")
-    gone = asked is not None and None in [vault().find(asked.get(side)) for side in ("correct", "failing")]
+    gone = asked is not None and None in [found(asked.get(side)) for side in ("correct", "failing")]
     with st.expander("Pictures and questions", expanded=asked is None or gone):
         _form(kept)
     if asked is None:
@@ -39,12 +39,14 @@ def ask() -> Choice | None:
 
 def take(correct: Case, failing: Case) -> None:
     """Make two cases the pair of one's own, as if someone had filled in the form. Call it in a callback."""
-    kept = {side: vault().keep(case.pictures[0]) for side, case in (("correct", correct), ("failing", failing))}
+    sides = (("correct", correct), ("failing", failing))
+    kept = {side: ",".join(vault().keep(picture) for picture in case.pictures) for side, case in sides}
     texts = {"ask": correct.question, "expect": correct.expected or ""}
     texts["ask2"] = "" if failing.question == correct.question else failing.question
     texts["expect2"] = "" if failing.expected == correct.expected else failing.expected or ""
     for name, text in texts.items():
         st.session_state[f"own_{name}"] = text
+    talk_form.restore(kept | talk_form.asked_of(correct.system, correct.history))
     st.session_state.kept = kept
     st.session_state.asked = _inputs(kept)
     st.session_state.pair = OWN
@@ -63,6 +65,15 @@ def _form(kept: dict[str, str]) -> None:
         _upload("failing", kept)
         _text("own_ask2", "Question, if another", "the same question")
         _text("own_expect2", "Expected answer, if another", "the same answer")
+    several = st.toggle(
+        "Several pictures, or a conversation before the question",
+        key=talk_form.TALK,
+        persist_state="session",
+        help="Each side may have several pictures, in the order in which they are shown. A system prompt and earlier "
+        "turns are the same on both sides.",
+    )
+    if several:
+        talk_form.fields()
 
     missing = [f"the {side} picture" for side in ("correct", "failing") if side not in kept]
     if not st.session_state.get("own_ask", "").strip():
@@ -86,7 +97,9 @@ def _keep(asked: dict[str, str]) -> None:
 
 def _inputs(kept: dict[str, str]) -> dict[str, str]:
     texts = {name: st.session_state.get(f"own_{name}", "").strip() for name in ("ask", "ask2", "expect", "expect2")}
-    return {name: value for name, value in {**kept, **texts}.items() if value}
+    if not st.session_state.get(talk_form.TALK):
+        kept = {side: names.split(",")[0] for side, names in kept.items()}
+    return {name: value for name, value in {**kept, **texts, **talk_form.inputs()}.items() if value}
 
 
 def _text(key: str, label: str, placeholder: str) -> None:
@@ -94,20 +107,28 @@ def _text(key: str, label: str, placeholder: str) -> None:
 
 
 def _upload(side: str, kept: dict[str, str]) -> None:
-    """An uploader whose picture stays when the uploader itself is emptied by a page switch or a reload."""
-    file: Any = st.file_uploader(
-        "Picture", type=TYPES, key=f"own_file_{side}", help="PNG, JPEG, WebP and others, up to 50 MB."
+    """An uploader whose pictures stay when the uploader itself is emptied by a page switch or a reload."""
+    several = bool(st.session_state.get(talk_form.TALK))
+    sent: Any = st.file_uploader(
+        "Pictures, in their order" if several else "Picture",
+        type=TYPES,
+        accept_multiple_files=several,
+        key=f"own_file_{side}{'_several' if several else ''}",
+        help="PNG, JPEG, WebP and others, up to 50 MB.",
     )
-    if file is not None and st.session_state.get(f"own_seen_{side}") != file.file_id:
-        st.session_state[f"own_seen_{side}"] = file.file_id
+    files = sent if several else [sent] if sent is not None else []
+    seen = [file.file_id for file in files]
+    if files and st.session_state.get(f"own_seen_{side}") != seen:
+        st.session_state[f"own_seen_{side}"] = seen
         try:
-            kept[side] = vault().keep(Picture.open(file.getvalue(), file.name))
+            kept[side] = ",".join([vault().keep(Picture.open(file.getvalue(), file.name)) for file in files])
         except PictureError as error:
             st.session_state[f"own_problem_{side}"] = str(error)
         else:
             st.session_state.pop(f"own_problem_{side}", None)
     if problem := st.session_state.get(f"own_problem_{side}"):
         show_error(problem)
-    picture = vault().find(kept.get(side))
-    if picture is not None and file is None:
-        st.caption(f"Using {plain(picture.name)}, {picture.width} × {picture.height} pixels, uploaded before.")
+    pictures = found(kept.get(side))
+    if pictures and not files:
+        named = [f"{plain(one.name)}, {one.width} × {one.height} pixels" for one in pictures[: None if several else 1]]
+        st.caption(f"Using {'; '.join(named)}, uploaded before.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from qwenvl_debug.ui import own_form, pairs, state, work
+from qwenvl_debug.ui import own_form, pairs, shown_picture, state, work
 from qwenvl_debug.ui.pairs import Choice
 
 
@@ -38,7 +38,7 @@ def pair_and_model(title: str, caption: str) -> tuple[str, str]:
     with model_field:
         model = st.selectbox(
             "Model",
-            list(dict.fromkeys([state.MODEL, st.session_state.model])),
+            state.model_choices(),
             key="model",
             accept_new_options=True,
             persist_state="session",
@@ -54,7 +54,8 @@ def chosen(pair: str) -> Choice | None:
     Raises:
         QwenVLDebugError: what someone typed cannot be asked.
     """
-    return own_form.ask() if pair == pairs.OWN else pairs.gallery_choice(pair)
+    choice = own_form.ask() if pair == pairs.OWN else pairs.gallery_choice(pair)
+    return None if choice is None else shown_picture.choose(choice)
 
 
 def answered(model: str, pair: str) -> Choice | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections import OrderedDict
@@ -12,6 +13,7 @@ import streamlit as st
 
 from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.ui import archive
+from qwenvl_debug.ui.talk_form import history_of
 
 OWN = "own"
 """What the address calls a pair of one's own."""
@@ -34,6 +36,7 @@ class Choice:
         correct, failing: the two cases.
         address: what the browser's address holds to find this pair again.
         recorded: the answers that were recorded with the bundled model, (correct, failing), or None.
+        picture: which picture of both cases is looked at, from 0.
     """
 
     title: str
@@ -41,6 +44,26 @@ class Choice:
     failing: Case
     address: dict[str, str]
     recorded: tuple[str, str] | None
+    picture: int = 0
+
+    @property
+    def pictures(self) -> tuple[Picture, Picture]:
+        """The pictures that are looked at, (correct, failing)."""
+        return self.correct.pictures[self.picture], self.failing.pictures[self.picture]
+
+    @property
+    def count(self) -> int:
+        """Pictures that both cases have, and that can be looked at side by side."""
+        return min(len(self.correct.pictures), len(self.failing.pictures))
+
+
+def case_key(case: Case) -> tuple[str, ...]:
+    """What tells one case from another, in text: its picture, question and expected answer, and a hash of the rest."""
+    simple = case.pictures[0].sha256, case.question, case.expected or ""
+    rest = [picture.sha256 for picture in case.pictures[1:]], case.system, case.history, case.seconds
+    if rest == ([], None, (), ()):
+        return simple
+    return (*simple, hashlib.sha256(repr(rest).encode()).hexdigest())
 
 
 class Vault:
@@ -106,8 +129,9 @@ def own_choice(asked: dict[str, str]) -> Choice | None:
     """Two pictures of one's own as two cases.
 
     Args:
-        asked: names of two kept pictures (correct, failing), questions (ask, ask2) and expected answers (expect,
-            expect2); an empty ask2 or expect2 means the same as the first.
+        asked: names of kept pictures (correct, failing; several are set apart by commas), questions (ask, ask2) and
+            expected answers (expect, expect2), an empty ask2 or expect2 meaning the same as the first; and what came
+            before the question on both sides, see `talk_form`.
 
     Returns:
         The choice, or None where a picture is no longer kept.
@@ -115,14 +139,21 @@ def own_choice(asked: dict[str, str]) -> Choice | None:
     Raises:
         CaseError: a question is empty or too long.
     """
-    pictures = [vault().find(asked.get(side)) for side in ("correct", "failing")]
-    if None in pictures:
+    sides = [found(asked.get(side)) for side in ("correct", "failing")]
+    if None in sides:
         return None
     question, expected = asked.get("ask", ""), asked.get("expect", "")
+    talks = [{"system": asked.get("system"), "history": history_of(asked, len(pictures))} for pictures in sides]
     return Choice(
         title="Your own pictures",
-        correct=Case(pictures[0], question, expected=expected),
-        failing=Case(pictures[1], asked.get("ask2") or question, expected=asked.get("expect2") or expected),
+        correct=Case(sides[0], question, expected=expected, **talks[0]),
+        failing=Case(sides[1], asked.get("ask2") or question, expected=asked.get("expect2") or expected, **talks[1]),
         address={"pair": OWN, **{name: value for name, value in asked.items() if value}},
         recorded=None,
     )
+
+
+def found(names: str | None) -> tuple[Picture, ...] | None:
+    """The kept pictures of these names, which commas set apart; None where one is no longer kept."""
+    pictures = [vault().find(name) for name in (names or "").split(",")]
+    return None if None in pictures else tuple(pictures)

@@ -16,7 +16,7 @@ import streamlit as st
 
 from qwenvl_debug.errors import QwenVLDebugError
 from qwenvl_debug.maps import map_stack
-from qwenvl_debug.ui import archive, drawings, pairs, region_choice, region_files, region_panels, state
+from qwenvl_debug.ui import archive, drawings, pairs, region_boxes, region_choice, region_files, region_panels, state
 from qwenvl_debug.ui.asks import query_of
 from qwenvl_debug.ui.compare_view import SIDES, address_of
 from qwenvl_debug.ui.editor import Panel, attention, editor
@@ -40,19 +40,20 @@ EDITOR = "regions_editor"
 @st.fragment
 def look(model: str, choice: Choice) -> None:
     """The editor and the scores; a finished stroke reruns only this."""
-    pictures = choice.correct.pictures[0], choice.failing.pictures[0]
+    pictures = choice.pictures
     hashes = [picture.sha256 for picture in pictures]
     pair = pairs.gallery().get(choice.address.get("pair"))
     bring_truth(pair, hashes)
     panels = tuple(
-        Panel(name, case.pictures[0], case.question)
-        for name, case in zip(SIDES, (choice.correct, choice.failing), strict=True)
+        Panel(name, picture, case.question)
+        for name, picture, case in zip(SIDES, pictures, (choice.correct, choice.failing), strict=True)
     )
     with st.container(gap=None):  # the editor brings parts that are not seen
         editor(panels, key=EDITOR)
     with st.container(horizontal=True):
         region_files.popover(pictures)
         _offer_truth(pair, hashes)
+        region_boxes.offer(model, choice)
     ref, chosen = None, None
     try:
         ref, chosen = _below(model, choice, [drawings.load(sha) or drawings.Drawing() for sha in hashes])
@@ -110,7 +111,7 @@ def _scores(
     name_at, asks_at, layer_at, head_at = st.columns([4, 4, 5, 2], gap="medium", vertical_alignment="bottom")
     with asks_at:
         ref = region_choice.asks_field(job.result)
-    scores = job.view(("regions", ref, _digest(drawn)), partial(_scored, ref, drawn))
+    scores = job.view(("regions", ref, choice.picture, _digest(drawn)), partial(_scored, ref, choice.picture, drawn))
     chosen = region_choice.fields(scores, scope, name_at, layer_at, head_at)
     st.markdown(plain(region_reading(scores, chosen.name)))
     region_panels.over_layers(scores, chosen)
@@ -118,7 +119,7 @@ def _scores(
     region_panels.cards(scores, chosen, scope)
     region_panels.downloads(model, choice, scores, ref)
     attention(
-        [case.pictures[0] for case in (choice.correct, choice.failing)],
+        list(choice.pictures),
         [side.stack.map(chosen.layer, chosen.head).values for side in scores.sides],
         key="regions_attention",
         lit=st.session_state.get("regions_lit", 0),
@@ -130,12 +131,16 @@ def _digest(drawn: list[drawings.Drawing]) -> str:
     return hashlib.sha256(json.dumps([one.records for one in drawn]).encode()).hexdigest()
 
 
-def _scored(ref: str, drawn: list[drawings.Drawing], answers: Answers) -> RegionScores:
+def _scored(ref: str, picture: int, drawn: list[drawings.Drawing], answers: Answers) -> RegionScores:
     asked = [query_of(answers, side, ref) for side in (0, 1)]
-    sizes = tuple(run.case.pictures[0].size for run, _ in asked)
-    scores = score_sides(tuple(map_stack(*one) for one in asked), tuple(one.regions()[0] for one in drawn), sizes)
+    sizes = tuple(run.case.pictures[picture].size for run, _ in asked)
+    scores = score_sides(
+        tuple(map_stack(*one, picture) for one in asked), tuple(one.regions()[0] for one in drawn), sizes
+    )
     for side, (run, query) in zip(scores.sides, asked, strict=True):
         for name, region in side.regions.items():
             mass = side.mass[name]
-            archive.keep_scores(run, region, query, {"mass": mass, "chance": np.full_like(mass, side.chance(name))})
+            archive.keep_scores(
+                run, region, query, {"mass": mass, "chance": np.full_like(mass, side.chance(name))}, picture
+            )
     return scores

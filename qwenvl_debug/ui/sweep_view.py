@@ -32,16 +32,17 @@ def look(model: str, choice: Choice) -> None:
     if st.session_state.pop("sweep_leaving", False):
         st.switch_page("pages/debug/compare.py")
     case, regions, change, strengths, hidden = _asked(choice)
-    key = (model, "sweep", *_key(case, regions, change, strengths, hidden))
+    picture = choice.picture
+    key = (model, "sweep", picture, *_key(case, regions, change, strengths, hidden))
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = hidden is not None or not change.needs_region
         if st.button("Run the sweep", type="primary", key="sweep_go", disabled=not ready or tasks.running(key)):
-            tasks.start(key, partial(_swept, model, case, regions, change, strengths, hidden))
+            tasks.start(key, partial(_swept, model, case, picture, regions, change, strengths, hidden))
         asked = plain(case.question)
         st.caption(f"The picture as it is and {len(strengths)} harder ones, each asked “{asked}”", width="content")
     found = tasks.result(key)
     if found is not None:
-        _shown(found)
+        _shown(found, picture)
 
 
 def _asked(choice: Choice) -> tuple[Case, tuple[Region, ...], Perturbation, tuple[float, ...], Region | None]:
@@ -97,7 +98,7 @@ def _region_to_hide(regions: tuple[Region, ...]) -> Region | None:
 
 def _regions(choice: Choice, side: str) -> tuple[Region, ...]:
     """What is drawn on the picture, or else the regions that a gallery picture comes with."""
-    drawn = drawings.load(getattr(choice, side).pictures[0].sha256)
+    drawn = drawings.load(choice.pictures[("correct", "failing").index(side)].sha256)
     if drawn is not None:
         return drawn.regions()[0]
     pair = pairs.gallery().get(choice.address.get("pair"))
@@ -105,12 +106,13 @@ def _regions(choice: Choice, side: str) -> tuple[Region, ...]:
 
 
 def _key(case: Case, regions: tuple[Region, ...], change: Perturbation, strengths: Any, hidden: Any) -> tuple[Any, ...]:
-    return (case.pictures[0].sha256, case.question, case.expected, hash(regions), change.name, strengths, hash(hidden))
+    return (*pairs.case_key(case), hash(regions), change.name, strengths, hash(hidden))
 
 
 def _swept(
     model: str,
     case: Case,
+    picture: int,
     regions: tuple[Region, ...],
     change: Perturbation,
     strengths: tuple[float, ...],
@@ -128,12 +130,13 @@ def _swept(
         strengths,
         regions=regions,
         on=hidden,
+        picture=picture,
         progress=lambda done, of, text: progress(done / of, text),
         cancel=cancel,
     )
 
 
-def _shown(found: Sweep) -> None:
+def _shown(found: Sweep, picture: int) -> None:
     words = reading(found)
     st.markdown(plain(words))
     likely, inside = st.columns(2, gap="medium", border=True)
@@ -158,7 +161,7 @@ def _shown(found: Sweep) -> None:
             st.caption(" · ".join(f"{plain(name)}: {_head(place)}" for name, place in heads.items()))
         else:
             st.caption("Draw regions on the Regions page to see how much attention stays on them.")
-    _steps(found)
+    _steps(found, picture)
     st.download_button(
         "Download CSV", found.table().to_csv(index=False).encode("utf-8"), "sweep.csv", "text/csv", on_click="ignore"
     )
@@ -171,14 +174,14 @@ def _head(place: tuple[int, int] | None) -> str:
     return f"layer {layer}, {'mean of the heads' if head < 0 else f'head {head}'}"
 
 
-def _steps(found: Sweep) -> None:
+def _steps(found: Sweep, number_of_picture: int) -> None:
     """Every step as a picture with its answer; any can be opened beside the first."""
     st.markdown("**Step by step**", help="Compare opens a step beside the picture as it was.")
     for start in range(0, len(found.steps), PER_ROW):
         for column, number in zip(st.columns(PER_ROW, gap="small"), range(start, len(found.steps)), strict=False):
             step = found.steps[number]
             with column:
-                picture = step.case.pictures[0]
+                picture = step.case.pictures[number_of_picture]
                 st.image(_thumbnail(picture.sha256, picture), width="stretch")
                 strength = f"{step.strength:.3g}" if number else "as it is"
                 answer = plain(step.run.answer or "(no words)")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from qwenvl_debug.case import Case, is_right
+from qwenvl_debug.case import Case, Picture, is_right
 from qwenvl_debug.maps import NORMALISATIONS, Query
 from qwenvl_debug.ui.asks import chips, shared_refs
 from qwenvl_debug.ui.payload import picture_payload
@@ -37,7 +37,8 @@ def waiting(choice: Choice, place: dict[str, Any], recorded: bool) -> dict[str, 
         answer = choice.recorded[number] if recorded and choice.recorded else ""
         verdict = _verdict(answer, case.expected, "recorded") if answer else {"text": "", "kind": "plain"}
         words = {"q": _plain(case.question), "a": _plain(answer), "t": []}
-        sides.append({**_side(number, case, verdict, words, answer), "maps": None, "imageShare": None})
+        side = _side(number, case, choice.pictures[number], verdict, words, answer)
+        sides.append({**side, "maps": None, "imageShare": None})
     return {
         "id": "",
         "place": place,
@@ -90,7 +91,8 @@ def answered(
         words = {row: chips(answers.run(number, row), row) for row in rows}
         words.setdefault("t", [])
         words["a"] = words["a"] or _plain("(no words)")
-        sides.append({**_side(number, case, _verdict(run.answer, case.expected), words, run.answer), **maps[number]})
+        verdict = _verdict(run.answer, case.expected)
+        sides.append({**_side(number, case, choice.pictures[number], verdict, words, run.answer), **maps[number]})
     layers, heads = comparison.divergence.shape
     shows = query["shows"]
     shared = shared_refs(answers)
@@ -116,23 +118,24 @@ def answered(
     }
 
 
-def identity(scope: tuple[str, ...], query: dict[str, str]) -> str:
+def identity(scope: tuple[str, ...], query: dict[str, str], picture: int = 0) -> str:
     """What the maps are told apart by, in the browser."""
-    return hashlib.sha256(repr((scope, sorted(query.items()))).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((scope, sorted(query.items()), picture)).encode()).hexdigest()[:16]
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _picture(sha256: str, _case: Case) -> str:
-    return picture_payload(_case.pictures[0])
+def _picture(sha256: str, _shown: Picture) -> str:
+    return picture_payload(_shown)
 
 
-def _side(number: int, case: Case, verdict: dict[str, str], words: dict[str, list], answer: str) -> dict[str, Any]:
-    picture = case.pictures[0]
+def _side(
+    number: int, case: Case, picture: Picture, verdict: dict[str, str], words: dict[str, list], answer: str
+) -> dict[str, Any]:
     return {
         "name": SIDES[number],
         "verdict": verdict,
         "chips": words,
-        "picture": _picture(picture.sha256, case),
+        "picture": _picture(picture.sha256, picture),
         "width": picture.width,
         "height": picture.height,
         "caption": f"{case.question} {answer}".strip(),

@@ -11,14 +11,13 @@ import streamlit as st
 from qwenvl_debug.ui import archive
 from qwenvl_debug.ui.answers import Answers, answer_pair
 from qwenvl_debug.ui.jobs import Job, worker
-from qwenvl_debug.ui.pairs import Choice
+from qwenvl_debug.ui.pairs import Choice, case_key
 from qwenvl_debug.ui.sentence import plain, show_error
 
 
 def scope_of(model: str, choice: Choice) -> tuple[str, ...]:
     """What tells one comparison from another: the model, then pictures, questions and expected answers."""
-    cases = choice.correct, choice.failing
-    return (model, *(part for case in cases for part in (case.pictures[0].sha256, case.question, case.expected or "")))
+    return (model, *(part for case in (choice.correct, choice.failing) for part in case_key(case)))
 
 
 def submit(model: str, choice: Choice) -> Job | None:

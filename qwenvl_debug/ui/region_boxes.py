@@ -1,0 +1,67 @@
+"""Boxes that the answers name, brought to the Regions page as regions: one button a side, where there are any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from qwenvl_debug.errors import RegionError
+from qwenvl_debug.regions import boxes
+from qwenvl_debug.regions.files import numbered
+from qwenvl_debug.regions.record import to_record
+from qwenvl_debug.ui import drawings
+from qwenvl_debug.ui.jobs import worker
+from qwenvl_debug.ui.sentence import show_error
+from qwenvl_debug.ui.work import scope_of
+
+if TYPE_CHECKING:
+    from qwenvl_debug.regions import Region
+    from qwenvl_debug.ui.pairs import Choice
+
+SAID = "regions_boxes_said"
+
+
+def offer(model: str, choice: Choice) -> None:
+    """Draw the buttons, as soon as there are answers that name boxes on the pictures shown."""
+    job = worker().find(scope_of(model, choice))
+    if job is None or job.result is None:
+        return
+    for side, run, picture in zip(
+        ("correct", "failing"), (job.result.correct, job.result.failing), choice.pictures, strict=True
+    ):
+        found = [box.region() for box in boxes(run) if box.picture == choice.picture]
+        if found:
+            many = "1 box" if len(found) == 1 else f"{len(found)} boxes"
+            st.button(
+                f"Take over {many} of the {side} answer",
+                key=f"regions_boxes_{side}",
+                type="tertiary",
+                on_click=add,
+                args=(picture.sha256, found),
+                help="The answer names places in the picture. They are added to what is drawn, to be measured; Undo "
+                "takes them away again.",
+            )
+    if said := st.session_state.pop(SAID, None):
+        show_error(said)
+
+
+def add(sha256: str, regions: list[Region]) -> None:
+    """Add regions to the drawing on a picture; one that is drawn there already is left out."""
+    before = drawings.load(sha256) or drawings.Drawing()
+    drawn = before.regions()[0]
+    new = [one for one in regions if not any(one.shapes == other.shapes for other in drawn)]
+    room = drawings.MOST_REGIONS - len(before.records)
+    taken = [str(record.get("name", "")) for record in before.records]
+    names = numbered([*taken, *(region.name for region in new)])[len(taken) :]
+    records = [{**to_record(region), "name": name} for name, region in zip(names, new, strict=True)][:room]
+    if len(records) < len(new):
+        st.session_state[SAID] = (
+            f"A picture holds at most {drawings.MOST_REGIONS} regions: {len(new) - len(records)} boxes were left out."
+        )
+    if not records:
+        return
+    try:
+        drawings.put(sha256, [*before.records, *records])
+    except RegionError as error:
+        st.session_state[SAID] = str(error)

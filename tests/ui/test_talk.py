@@ -1,0 +1,119 @@
+"""Own pictures in conversations: what the form asks, what a link brings back, which picture the pages show."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from qwenvl_debug.case import Case, Picture, Turn
+from qwenvl_debug.errors import CaseError
+from qwenvl_debug.regions import Rectangle, Region
+from qwenvl_debug.ui import drawings, pairs, region_boxes, talk_form
+from tests.ui.test_page import until
+
+ROOT = Path(__file__).parents[2]
+TURNS = [["What is this? 这是什么？", "A shape."], ["Sure?", "Yes."]]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Two pictures for either side, by the names under which they are kept."""
+    pixels = np.random.default_rng(5).integers(0, 256, (4, 64, 96, 3), dtype=np.uint8)
+    return [pairs.vault().keep(Picture.open(one, f"p{number}.png")) for number, one in enumerate(pixels)]
+
+
+@pytest.fixture
+def link(pictures):
+    """What the address of a conversation about two pictures a side holds."""
+    sides = {"correct": ",".join(pictures[:2]), "failing": ",".join(pictures[2:])}
+    return {
+        "ask": "Which colour?",
+        "system": "Be brief.",
+        "turns": json.dumps(TURNS, ensure_ascii=False),
+        "shown": "first",
+        **sides,
+    }
+
+
+def open_app(link, page="streamlit_app.py"):
+    app = AppTest.from_file(str(ROOT / page), default_timeout=120)
+    for name, value in {"pair": "own", **link}.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def test_a_link_gives_the_conversation_on_both_sides(link, pictures):
+    choice = pairs.own_choice(link)
+    for case, names in ((choice.correct, pictures[:2]), (choice.failing, pictures[2:])):
+        assert [picture.sha256[:24] for picture in case.pictures] == names
+        assert case.history == (Turn(*TURNS[0], pictures=2), Turn(*TURNS[1]))
+        assert (case.system, case.question) == ("Be brief.", "Which colour?")
+    assert (choice.count, choice.pictures[1]) == (2, choice.failing.pictures[0])
+    assert pairs.own_choice({**link, "shown": ""}).correct.history[0].pictures == 0
+    assert pairs.own_choice({**link, "failing": f"{pictures[2]},{'0' * 24}"}) is None
+
+
+@pytest.mark.parametrize("turns", ["", "{", '"text"', '[["one"]]', '[["a", 1]]', "[" * 3000, '{"a": 1}'])
+def test_turns_of_a_link_that_are_no_turns_are_left_out(turns):
+    assert talk_form.history_of({"turns": turns}, 2) == ()
+    with pytest.raises(CaseError, match="answer of an earlier turn is empty"):
+        talk_form.history_of({"turns": '[["a", ""]]'}, 2)
+
+
+def test_conversations_about_the_same_pictures_are_told_apart_and_simple_cases_have_simple_keys(link):
+    simple = pairs.own_choice({name: link[name].split(",")[0] for name in ("correct", "failing", "ask")})
+    assert pairs.case_key(simple.correct) == (simple.correct.pictures[0].sha256, "Which colour?", "")
+    others = [link, {**link, "system": "Go on."}, {**link, "turns": ""}, {**link, "shown": ""}]
+    keys = {pairs.case_key(pairs.own_choice(one).correct) for one in others}
+    assert len(keys) == 4
+
+
+def test_compare_shows_the_chosen_picture_and_where_in_the_conversation_it_looked(link):
+    app = until(open_app(link), lambda app: any("Where in the conv" in text.value for text in app.markdown))
+    assert not app.exception
+    assert not any("Press “Ask both” to use what you changed" in said.value for said in app.caption)
+    assert app.toggle(key="own_talk").value
+    assert [app.text_input(key=f"own_{part}_0").value for part in "qa"] == TURNS[0]
+    pictures, turns = (frame.value for frame in app.dataframe if "chance, correct" in frame.value)
+    assert list(pictures["picture"]) == ["0: p0.png / 0: p2.png", "1: p1.png / 1: p3.png"]
+    assert list(turns["turn"]) == ["turn 1", "turn 2", "this turn"]
+    assert 0 < pictures["chance, correct"][0] == pytest.approx(pictures["chance, correct"][1])
+    assert turns[["correct", "failing"]].to_numpy().min() > 0
+    app.segmented_control(key="picture_number").set_value(1).run()
+    assert not app.exception
+    assert app.session_state.picture_number == 1
+
+
+def test_typed_turns_are_asked_and_closed_fields_are_not(link, pictures):
+    app = open_app({name: link[name].split(",")[0] for name in ("correct", "failing", "ask")})
+    assert not app.toggle(key="own_talk").value
+    app.toggle(key="own_talk").set_value(True).run()
+    app.button(key="own_more").click().run()
+    app.text_input(key="own_q_0").set_value("What?")
+    app.text_input(key="own_a_0").set_value("A cat.").run()
+    app.button(key="own_go").click().run()
+    assert json.loads(app.session_state.asked["turns"]) == [["What?", "A cat."]]
+    assert app.session_state.asked["shown"] == "first"
+    app.toggle(key="own_talk").set_value(False).run()
+    app.button(key="own_go").click().run()
+    assert set(app.session_state.asked) == {"correct", "failing", "ask"}
+    assert not app.exception
+
+
+def test_boxes_become_regions_once_and_beside_what_is_drawn():
+    picture = Picture.open(np.random.default_rng(8).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    drawings.bring(picture.sha256, (Region("cat", Rectangle(1, 1, 5, 5)),))
+    found = [Region("cat", Rectangle(10, 10, 20, 20), "measure"), Region("dog", Rectangle(30, 5, 9, 9), "measure")]
+    for _ in range(2):
+        region_boxes.add(picture.sha256, found)
+    drawn = drawings.load(picture.sha256).regions()[0]
+    assert [(region.name, region.shapes[0].x) for region in drawn] == [("cat", 1), ("cat 2", 10), ("dog", 30)]
+
+
+def test_taking_over_a_pair_keeps_its_conversation(link):
+    case = pairs.own_choice(link).correct
+    assert talk_form.asked_of(case.system, case.history) == {name: link[name] for name in talk_form.NAMES}
+    assert talk_form.asked_of(None, ()) == {"system": "", "turns": "", "shown": ""}
+    assert isinstance(case, Case)
