@@ -59,19 +59,17 @@ def snap(picture: Picture, draft: Region) -> Mask:
     window = _window(inside | surely, AROUND)
     pixels = picture.pixels[window]
     inside, surely, never = (mask[window] for mask in (inside, surely, never))
-    shape, kept = inside.shape, min(1.0, (LARGEST / inside.size) ** 0.5)
-    pixels, inside, surely, never = (
-        _reduced(pixels, kept),
-        *(mask if kept == 1 else _shrunk(mask, kept) for mask in (inside, surely, never)),
-    )
     scale = min(1.0, (WORKING_PIXELS / inside.size) ** 0.5)
-    small = _cut(_reduced(pixels, scale), *(_shrunk(mask, scale) for mask in (inside, surely, never)))
-    cut = _refined(pixels, small, scale) if scale < 1 else small
+    cut = _cut(_reduced(pixels, scale), *(_shrunk(mask, scale) for mask in (inside, surely, never)))
+    if scale < 1:
+        kept = min(1.0, (LARGEST / inside.size) ** 0.5)
+        cut = _refined(_reduced(pixels, kept), cut, scale / kept)
+        cut = cut if kept == 1 else _enlarged(cut, inside.shape)
     cut = _tidy((cut | surely) & ~never, surely)
     if not cut.any():
         raise RegionError(NOTHING)
     whole = np.zeros((picture.height, picture.width), bool)
-    whole[window] = cut if kept == 1 else _enlarged(cut, shape)
+    whole[window] = cut
     return Mask(whole)
 
 
