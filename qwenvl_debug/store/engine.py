@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,13 +152,9 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # the driver is not to begin transactions by itself
-        for setting in (
-            f"busy_timeout = {BUSY * 1000}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
+        for setting in (f"busy_timeout = {BUSY * 1000}", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {setting}")
+        _write_ahead(connection)
 
     @event.listens_for(engine, "begin")
     def _(connection: Connection) -> None:
@@ -166,6 +163,22 @@ def _engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Write ahead, so that readers and a writer do not wait for each other.
+
+    Of several that switch a new database at the same moment SQLite refuses some at once, whatever its busy timeout.
+    """
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def _version(connection: Connection) -> str | None:

@@ -43,7 +43,7 @@ def test_many_who_open_a_new_store_at_once_get_one_store(settings):
         except Exception as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
