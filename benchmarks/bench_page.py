@@ -49,14 +49,15 @@ def server() -> None:
     answers = large_pair.answered(choice)
     query = {"left": "t", "right": "t", "shows": "picture"}
     comparison, maps = timed(
-        "first comparison, alignment and maps", lambda: compare_view._compared(query, None, answers)
+        "first comparison, alignment and maps", lambda: compare_view._compared(query, 0, None, answers)
     )
     timed(
         "the same with other words",
-        lambda: compare_view._compared({**query, "left": "q1", "right": "q1"}, None, answers),
+        lambda: compare_view._compared({**query, "left": "q1", "right": "q1"}, 0, None, answers),
     )
     timed(
-        "the same words, sinks left out", lambda: compare_view._compared({**query, "shows": "no_sinks"}, None, answers)
+        "the same words, sinks left out",
+        lambda: compare_view._compared({**query, "shows": "no_sinks"}, 0, None, answers),
     )
     timed("sinks of one side", lambda: find_sinks(answers.forced[1]))
     seed = {"id": "0", "layer": 0, "head": -1}

@@ -100,5 +100,6 @@ function drawSinkWords(viewer) {
   viewer.sinkWords.textContent = !sinks ? "Looking for sinks …"
     : counts[0] + counts[1] === 0 ? `No sinks at layer ${viewer.layer}.`
       : `⊠ marks sinks at layer ${viewer.layer}: ${counts[0]} correct, ${counts[1]} failing.`
+  viewer.sinkWords.classList.toggle("found", Boolean(counts && counts[0] + counts[1]))
   viewer.sinkWords.title = window.qwenvlDebugExtras?.sinks?.rule ?? ""
 }
