@@ -20,6 +20,7 @@ from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.payload import maps_payload, share_payload
 from qwenvl_debug.ui.reading import reading
 from qwenvl_debug.ui.region_overlay import reading_of
+from qwenvl_debug.ui.run_badge import checks_of_pair, pair_badges
 from qwenvl_debug.ui.sentence import plain
 from qwenvl_debug.ui.truth import bring_truth
 from qwenvl_debug.ui.viewer import extras, keeper, place_of, viewer
@@ -94,6 +95,7 @@ def look(model: str, choice: Choice) -> None:
     st.markdown(reading(comparison))
     if said := reading_of((comparison.left, comparison.right), pictures):
         st.markdown(plain(said))
+    pair_badges(job.view("checks", checks_of_pair))
     parts_panel(comparison)
     with st.container(border=True):
         if ranked is not None:

@@ -9,6 +9,7 @@ import streamlit as st
 if TYPE_CHECKING:
     from qwenvl_debug.model import Run
     from qwenvl_debug.model.run_checks import Check
+    from qwenvl_debug.ui.answers import Answers
 
 _PLAIN = {
     "pictures": "Cells and picture tokens match",
@@ -29,6 +30,21 @@ def run_badge(run: Run) -> None:
 
     label, colour, icon, tip = badge(run_checks(run))
     st.badge(label, color=colour, icon=icon, help=tip)
+
+
+def pair_badges(checks: tuple[tuple[Check, ...], tuple[Check, ...]]) -> None:
+    """Draw the badges of a correct and a failing run side by side, from `checks_of_pair`."""
+    with st.container(horizontal=True):
+        for side, found in zip(("Correct", "Failing"), checks, strict=True):
+            label, colour, icon, tip = badge(found)
+            st.badge(f"{side}: {label[0].lower()}{label[1:]}", color=colour, icon=icon, help=tip)
+
+
+def checks_of_pair(answers: Answers) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
+    """The checks of both runs of an answered pair; some hundredths of a second, so a page keeps them."""
+    from qwenvl_debug.model.run_checks import run_checks
+
+    return run_checks(answers.correct), run_checks(answers.failing)
 
 
 def badge(checks: tuple[Check, ...]) -> tuple[str, str, str, str]:
