@@ -3,7 +3,8 @@
 Every region of a picture has a *key*, every change a name that no other change has. A browser that changes a region
 says which changes it built upon: the one it was last given, and its own since. If the stored region's last change is
 one of them, the new one takes its place; if not, someone else has changed the region, and this change is refused: the
-browser keeps it, shows both, and asks which one counts. So no clock is compared, and a message that comes twice does nothing twice.
+browser keeps it, shows both, and asks which one counts. So no clock is compared, and a message that comes twice does
+nothing twice.
 
 Regions that merely came with a picture are not stored before somebody changes something; then all of them are.
 """
