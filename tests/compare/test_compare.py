@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from qwenvl_debug.compare import common_grid, compare
+from qwenvl_debug.compare import Alignment, common_grid, compare
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import jensen_shannon, question_query
 from tests.maps.hand_made import CELLS, make_run
@@ -158,3 +158,55 @@ def test_even_attention_differs_by_nothing_whatever_the_grids():
     tall = make_run([EVEN, EVEN])
     wide = replace(tall, grids=(SimpleNamespace(rows=1, cols=6, positions=CELLS, picture=0),))
     assert compare(tall, wide).divergence[0].tolist() == pytest.approx([0, 0], abs=1e-7)
+
+
+def shifted(by):
+    """The failing picture shows what lies `by` pixels further right on the correct one."""
+    return Alignment("same frame", np.array([[1, 0, -by], [0, 1, 0], [0, 0, 1.0]]), 9, 9, 0.0, "By hand.")
+
+
+def test_the_difference_is_the_correct_side_less_the_failing_one_with_the_head_mean_last(run):
+    found = compare(run, make_run([LAST_CELL, EVEN])).difference(0)
+    assert found.shape == (3, 3, 2, 3)
+    assert found[0, 0].ravel().tolist() == [1, 0, 0, 0, 0, -1]
+    assert (found[0, 1] == 0).all()
+    assert found[0, 2].ravel().tolist() == pytest.approx([0.5, 0, 0, 0, 0, -0.5])
+    assert np.isnan(found[1]).all()
+
+
+def test_on_the_other_sides_grid_a_difference_keeps_its_mass(run):
+    wide = make_run([LAST_CELL, EVEN], rows=1, cols=6)
+    comparison = compare(run, wide)
+    assert comparison.difference(0).shape[-2:] == (2, 3)
+    assert comparison.difference(1).shape[-2:] == (1, 6)
+    assert comparison.difference(1)[0, 0].ravel() == pytest.approx([0.5, 0.5, 0, 0, 0, -1])
+    for side in (0, 1):
+        assert comparison.difference(side)[0].sum(axis=(1, 2)) == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_shifted_pictures_are_compared_where_both_show_something_and_nowhere_else(run):
+    """What the correct run sees in its middle column the failing one sees in its left one: 10 pixels further left."""
+    middle, left = np.array([0, 0.3, 0, 0, 0.1, 0]), np.array([0.3, 0, 0, 0.1, 0, 0])
+    comparison = compare(make_run([middle, EVEN]), make_run([left, EVEN]), alignment=shifted(10))
+    assert comparison.divergence[0].tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert comparison.difference(0)[0, 0] == pytest.approx(np.array([[np.nan, 0, 0]] * 2), nan_ok=True, abs=1e-6)
+    assert comparison.difference(1)[0, 0] == pytest.approx(np.array([[0, 0, np.nan]] * 2), nan_ok=True, abs=1e-6)
+    assert compare(make_run([middle, EVEN]), make_run([left, EVEN])).divergence[0, 0] == 1
+
+
+def test_pictures_that_do_not_lie_on_each_other_have_no_difference_but_shares(run):
+    comparison = compare(run, make_run([LAST_CELL, EVEN]), alignment="by region")
+    assert comparison.difference(0) is comparison.difference(1) is None
+    assert np.isnan(comparison.divergence).all()
+    assert comparison.most_different_layer() is None
+    assert comparison.opens_on() == (0, -1)
+    assert comparison.table()["left"].tolist()[0] == pytest.approx(0.6)
+
+
+def test_a_normalisation_that_needs_the_neutral_question_takes_its_runs(run):
+    neutral = (make_run([EVEN, EVEN]), make_run([EVEN, EVEN]))
+    comparison = compare(run, make_run([LAST_CELL, EVEN]), normalisation="added", neutral=neutral)
+    assert comparison.left.normalisation == comparison.right.normalisation == "added"
+    assert comparison.neutral is neutral
+    assert comparison.divergence[0, 0] == 1
+    assert np.isnan(comparison.divergence[0, 1])  # the question added nothing to the even head
