@@ -48,6 +48,12 @@ def test_one_stands_out_only_beyond_the_range_and_three_usual_distances():
     assert stands_out(np.array([0.31, np.nan, 0.9]), others).tolist() == [False, False, False]
 
 
+def test_what_lies_within_the_range_of_the_others_does_not_stand_out_however_far_from_their_median():
+    others = np.array([[0.1], [0.1], [0.1], [0.1], [0.9]])
+    assert not stands_out(np.array([0.5]), others).any()
+    assert stands_out(np.array([0.95]), others).all()
+
+
 def test_a_group_of_the_same_case_has_no_spread_and_the_one_does_not_stand_out(micro):
     run = ask(micro, "Which tower is this?")
     region = [Region("left half", Rectangle(0, 0, 64, 96))]
