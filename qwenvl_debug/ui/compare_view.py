@@ -92,7 +92,7 @@ def look(model: str, choice: Choice) -> None:
     extras(extras_data(identity(scope, query, number), comparison, pictures, sinks), key="compare_extras")
     if wanted != query:
         follow_up.status(measured.neutral_key(model, choice), "Ask the neutral question", name="neutral")
-    st.markdown(reading(comparison))
+    st.markdown(reading(ranked or comparison))
     if said := reading_of((comparison.left, comparison.right), pictures):
         st.markdown(plain(said))
     pair_badges(job.view("checks", checks_of_pair))

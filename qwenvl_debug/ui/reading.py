@@ -30,10 +30,30 @@ def _by_region(comparison: Comparison) -> str:
     )
 
 
+def _above_noise(comparison: Comparison) -> str:
+    """What stands out most, once it is known what harmless changes do."""
+    top = comparison.ranking.top()
+    if top is None:
+        return (
+            "The two runs differ no more than harmless changes of the picture make one run differ from itself. Where "
+            "they looked may not be what sets them apart."
+        )
+    layer, head = top
+    left, right = (float(stack.image_share_mean[layer]) for stack in (comparison.left, comparison.right))
+    inside = "" if head < 0 else f", there most of all in head {head}"
+    return (
+        f"The two runs differ most, beyond what harmless changes do, at layer {layer}{inside}. At this layer the "
+        f"correct run gives {percent(left)} of its attention to the picture, the failing one {percent(right)}. This "
+        "shows where they differ, not yet why the answers do."
+    )
+
+
 def reading(comparison: Comparison) -> str:
     """Where the two runs differ most, and how much of their attention goes to the picture there."""
     if comparison.pieces is None:
         return _by_region(comparison)
+    if comparison.ranking is not None:
+        return _above_noise(comparison)
     layer = comparison.most_different_layer()
     if layer is None:
         return "No layer of this model keeps an attention map on both sides, so there is nothing to compare."

@@ -7,6 +7,7 @@ import pytest
 from qwenvl_debug.compare import compare
 from qwenvl_debug.compare.noise import NoiseFloor, floor_of
 from qwenvl_debug.ui.findings import findings_table
+from qwenvl_debug.ui.reading import reading
 from tests.ui.hand_made import make_run
 
 WORD = (("Pearl", None, 0.8),)
@@ -14,11 +15,16 @@ CORRECT = make_run(WORD, [0.4, 0.1, 0, 0])
 
 
 def ranked(failing, floor):
-    """The comparison with a failing run, above a floor that is the same for every layer and head."""
+    """The ranking of a failing run, above a floor that is the same for every layer and head."""
+    return above(failing, floor).ranking
+
+
+def above(failing, floor):
+    """The comparison of that ranking."""
     made = compare(CORRECT, failing)
     floors = {name: np.full((3, 3), floor, np.float32) for name in made.figures.values}
     noise = NoiseFloor(("none",), (made.figures,), floors, made.left.query, "picture", 0)
-    return made.with_noise(noise).ranking
+    return made.with_noise(noise)
 
 
 def test_only_what_is_above_the_noise_is_listed_the_mean_of_the_heads_as_minus_one():
@@ -46,3 +52,11 @@ def test_a_region_is_called_by_its_name():
     changed = type(ranking)(ranking.layers.rename(columns=renamed), ranking.heads.rename(columns=renamed), ranking.rule)
     assert isinstance(changed.layers, pd.DataFrame)
     assert set(findings_table(changed)["what"]) == {"mass on “cat”"}
+
+
+def test_the_reading_follows_what_stands_above_the_noise():
+    apart = reading(above(make_run(WORD, [0.1, 0.1, 0, 0.3]), 0.01))
+    assert apart.startswith(
+        "The two runs differ most, beyond what harmless changes do, at layer 0, there most of all in"
+    )
+    assert reading(above(CORRECT, 0.01)).startswith("The two runs differ no more than harmless changes")
