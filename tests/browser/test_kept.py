@@ -64,7 +64,8 @@ def test_two_who_draw_on_one_picture_see_each_other_and_whoever_is_later_is_aske
         assert other.shape(1, 0, 0) == made
 
         move_while(other, lambda: make_narrower(one))
-        expect(meanwhile(other)).to_contain_text("Someone changed “region 1” meanwhile.")
+        expect(meanwhile(other)).to_contain_text("Someone changed “region 1” on the failing picture meanwhile.")
+        assert float(other.page.locator(".theirs").get_attribute("width")) == 50.5
         assert rectangle(one)["width"] == 50.5  # the first is kept …
         assert (rectangle(other)["x"], rectangle(other)["width"]) == close_to(70, 100)  # … and the later is not lost
         other.page.reload()
@@ -81,7 +82,7 @@ def test_two_who_draw_on_one_picture_see_each_other_and_whoever_is_later_is_aske
         one.shape(1, 0, 0, lambda shape: shape["x"] > 90 and shape["width"] > 90)
 
         move_while(other, lambda: one.row("failing", 0).locator(".remove").click())
-        expect(meanwhile(other)).to_contain_text("Someone deleted “region 1” meanwhile.")
+        expect(meanwhile(other)).to_contain_text("Someone deleted “region 1” on the failing picture meanwhile.")
         other.page.get_by_role("button", name="Keep mine").click()
         one.shape(1, 0, 0, lambda shape: shape["x"] > 120)
         for desk in (one, other):

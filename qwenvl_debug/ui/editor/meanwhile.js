@@ -2,9 +2,9 @@
 // keeps ours; one sentence says so, and a person chooses.
 
 const MEANWHILE = {
-  changed: name => `Someone changed “${name}” meanwhile. Yours is shown here and is not kept yet.`,
-  deleted: name => `Someone deleted “${name}” meanwhile. Yours is shown here and is not kept yet.`,
-  kept: name => `Someone changed “${name}” while you deleted it.`,
+  changed: (name, where) => `Someone changed “${name}”${where} meanwhile. Yours is not kept yet; theirs is dashed.`,
+  deleted: (name, where) => `Someone deleted “${name}”${where} meanwhile. Yours is not kept yet.`,
+  kept: (name, where) => `Someone changed “${name}”${where} while you deleted it. Theirs is dashed.`,
 }
 
 function drawMeanwhile(editor) {
@@ -19,7 +19,7 @@ function meanwhileRow(editor, panel, key, conflict) {
   const row = document.createElement("p")
   const words = document.createElement("span")
   const both = editor.panels.filter(each => each.sha).length > 1
-  words.textContent = `${both ? `${panel.name} picture: ` : ""}${MEANWHILE[conflict.kind](conflict.name)}`
+  words.textContent = MEANWHILE[conflict.kind](conflict.name, both ? ` on the ${panel.name.toLowerCase()} picture` : "")
   const button = (label, title, choose) => {
     const made = document.createElement("button")
     Object.assign(made, { type: "button", textContent: label, title, onclick: choose })
@@ -29,6 +29,16 @@ function meanwhileRow(editor, panel, key, conflict) {
     button("Keep mine", "Yours takes the place of theirs, for everyone.", () => keepMine(editor, panel, key, conflict)),
     button("Take theirs", "Theirs takes the place of yours; Undo brings yours back.", () => takeTheirs(editor, panel, key, conflict)))
   return row
+}
+
+/** What others made of the regions that wait for a choice, as dashed outlines. */
+function theirElements(editor, panel) {
+  const shapes = [...editor.drawings.get(panel.sha).conflicts.values()].flatMap(({ theirs }) => theirs?.shapes ?? [])
+  return shapes.map(shape => {
+    const element = shape.kind === "mask" ? svgElement("path", { d: maskOutline(shape) }) : shapeElement(shape)
+    element.classList.add("theirs")
+    return element
+  })
 }
 
 /** Build on what they did: now the server takes ours. */

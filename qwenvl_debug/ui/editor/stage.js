@@ -86,7 +86,7 @@ function drawPanel(editor, panel) {
     const arm = 9 * unitOf(panel)
     drawing.push(svgElement("path", { class: "cross", d: `M${x - arm} ${y}H${x + arm}M${x} ${y - arm}V${y + arm}` }))
   }
-  panel.layers.drawing.replaceChildren(...drawing, ...snapElements(editor, panel))
+  panel.layers.drawing.replaceChildren(...drawing, ...theirElements(editor, panel), ...snapElements(editor, panel))
   const held = document.activeElement && panel.root.getRootNode().activeElement?.dataset?.handle
   panel.layers.handles.replaceChildren(...handleElements(editor, panel))
   if (held) panel.layers.handles.querySelector(`[data-handle="${held}"]`)?.focus({ preventScroll: true })
