@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from qwenvl_debug.compare import Comparison
     from qwenvl_debug.maps import PartShares
 
-PERCENT = "percent"
-
 
 def parts_panel(comparison: Comparison) -> None:
     """Draw the tables; nothing for one question about one picture."""
@@ -42,20 +40,31 @@ def parts_panel(comparison: Comparison) -> None:
 
 
 def shares_table(sides: list[PartShares], part: str) -> pd.DataFrame:
-    """A line for each part by its number: both sides' shares beside their chances, 0..1; NaN where a side has none."""
+    """A line for each part by its number: both sides' shares beside their chances, in %; NaN where a side has none.
+
+    Pictures are called by their numbers, from 1 as in the control above, since their names are long; of the frames of
+    a video, that is the first of each pair.
+    """
     lines = []
     for number in range(max(len(side.names) for side in sides)):
         names = [side.names[number] for side in sides if number < len(side.names)]
-        line: dict[str, object] = {part: " / ".join(dict.fromkeys(names))}
+        called = names[0] if part == "turn" else _called(names[0], number)
+        line: dict[str, object] = {part: called}
         for name, side in zip(("correct", "failing"), sides, strict=True):
             there = number < len(side.names)
-            line[name] = float(np.nanmean(side.values[..., number])) if there else np.nan
-            line[f"chance, {name}"] = float(side.chance[number]) if there else np.nan
+            line[name] = 100 * float(np.nanmean(side.values[..., number])) if there else np.nan
+            line[f"chance, {name}"] = 100 * float(side.chance[number]) if there else np.nan
         lines.append(line)
     return pd.DataFrame(lines)
 
 
+def _called(name: str, number: int) -> str:
+    """“picture 2” of the name “1: tower.png”."""
+    first, colon, _ = name.partition(": ")
+    return f"picture {int(first) + 1 if colon and first.isdigit() else number + 1}"
+
+
 def _table(part: str, sides: list[PartShares]) -> None:
     table = shares_table(sides, part)
-    shares = {name: st.column_config.NumberColumn(format=PERCENT) for name in table.columns if name != part}
+    shares = {name: st.column_config.NumberColumn(format="%.1f %%") for name in table.columns if name != part}
     st.dataframe(table, column_config=shares, hide_index=True, key=f"parts_{part}")
