@@ -8,8 +8,8 @@ head mean is the most that the mean of any layer was moved, times the same.
 
 The margin was chosen on the 12 pairs of the bundled gallery, with their regions. Above the floor stand on average 73 %
 of the heads of the real failures (3 % in a pair whose correct picture is itself nearly noise, 27 % to 100 % in the
-others), none of a copy saved as JPEG 90, 0.3 % of copies shifted by two pixels along a side and 3 % of copies shifted
-by two pixels both ways, which in one pair are 20 %: that model reads a far, small cat in patches of 32 pixels.
+others), none of a copy saved as JPEG 90, 0.4 % of copies shifted by two pixels along one side, and 3 % of copies
+shifted by two pixels along both, where one pair, of a small cat far away, has 20 %.
 """
 
 from __future__ import annotations
