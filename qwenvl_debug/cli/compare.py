@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from qwenvl_debug.cli.arguments import add_answer, add_json, add_model, load
 from qwenvl_debug.cli.output import DONE, about, give, output_folder, progress
 from qwenvl_debug.cli.region_arguments import SHAPES, add_region, paired
-from qwenvl_debug.compare.align import KINDS
+from qwenvl_debug.compare.alignment import KINDS
 from qwenvl_debug.errors import QwenVLDebugError
 from qwenvl_debug.maps import NORMALISATIONS
 

@@ -2,7 +2,8 @@
 (`region_mass`), and what of it is more than noise (`noise`, `rank`). Several cases (`group`), and one that is made
 harder step by step (`perturb`, `sweep`)."""
 
-from qwenvl_debug.compare.align import KINDS, Alignment, align, stated, warped
+from qwenvl_debug.compare.align import align, stated, warped
+from qwenvl_debug.compare.alignment import KINDS, Alignment
 from qwenvl_debug.compare.differ import Comparison, compare
 from qwenvl_debug.compare.grids import Overlap, common_grid, overlap
 from qwenvl_debug.compare.group import GroupComparison, compare_group

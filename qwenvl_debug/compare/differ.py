@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qwenvl_debug.compare.align import Alignment, Kind, align, stated
+from qwenvl_debug.compare.align import align, stated
+from qwenvl_debug.compare.alignment import Alignment, Kind
 from qwenvl_debug.compare.distance import with_mean
 from qwenvl_debug.compare.figures import DISTANCE, SHARE, Figures, figures
 from qwenvl_debug.compare.grids import Overlap, overlap

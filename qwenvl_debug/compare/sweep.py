@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qwenvl_debug.case import Case, Picture
-from qwenvl_debug.compare.align import Alignment
+from qwenvl_debug.compare.alignment import Alignment
 from qwenvl_debug.compare.differ import Comparison, compare
 from qwenvl_debug.compare.perturb import PERTURBATIONS, Perturbation, carried
 from qwenvl_debug.errors import Cancelled, QueryError

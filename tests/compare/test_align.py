@@ -8,8 +8,8 @@ import pytest
 
 from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import align, stated, warped
-from qwenvl_debug.compare.align import _Work
 from qwenvl_debug.compare.register import carry
+from qwenvl_debug.compare.ways import Work
 from qwenvl_debug.errors import QueryError
 from tests.compare.conftest import about_middle, seen_through
 
@@ -116,7 +116,7 @@ def test_the_failing_picture_can_be_laid_on_the_correct_one_to_judge_by_eye(gall
 
 def test_a_homography_of_the_smaller_copies_is_that_of_the_pictures_half_pixels_and_all():
     """Half as large a copy of 1,536 x 1,000 pixels: corner (0, 0) stays corner (0, 0)."""
-    work = _Work(*(Picture.open(np.zeros((1000, 1536, 3), np.uint8)) for _ in range(2)))
+    work = Work(*(Picture.open(np.zeros((1000, 1536, 3), np.uint8)) for _ in range(2)))
     truth = about_middle((1536, 1000), 7, 0.6)
     small = work.small(truth)
     assert np.allclose(work.full(small), truth)

@@ -1,0 +1,50 @@
+"""What is said of how two pictures lie on each other, for whoever compares them cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+Kind = Literal["same frame", "registered", "by region"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How the failing picture lies on the correct one.
+
+    Attributes:
+        kind: "same frame" (one picture, or a crop or edit of it), "registered" (laid on each other by points found on
+            both), or "by region" (not laid on each other: no cell of one is a cell of the other).
+        homography: float64 [3, 3], from pixels of the correct picture to pixels of the failing one; (0, 0) is the
+            corner of the first pixel, not its centre, as for regions. None where compared by region.
+        inliers: points found on both pictures that the homography carries over within 2 pixels; 0 where none were
+            needed.
+        matches: points found on both.
+        error: root mean square distance of the inliers, in pixels of the failing picture; 0 where none were needed,
+            NaN where compared by region.
+        reason: one plain sentence on what was found, for the page.
+        stated: whether a person said so, rather than the pictures.
+    """
+
+    kind: Kind
+    homography: np.ndarray | None
+    inliers: int
+    matches: int
+    error: float
+    reason: str
+    stated: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; NaN as None."""
+        return {
+            "kind": self.kind,
+            "homography": None if self.homography is None else self.homography.tolist(),
+            "inliers": self.inliers,
+            "matches": self.matches,
+            "error": None if np.isnan(self.error) else self.error,
+            "reason": self.reason,
+            "stated": self.stated,
+        }
