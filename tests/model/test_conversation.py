@@ -140,6 +140,8 @@ def test_shares_by_turn_and_by_picture_are_those_of_the_row_and_stand_beside_cha
         earlier = [t.index for t in run.tokens if t.turn == 0]
         assert np.allclose(turn_shares(run, one).values[1, :, 0], weights[:, earlier].sum(-1), atol=1e-6)
         assert turn_shares(run, one).chance[0] == pytest.approx(len(earlier) / (row + 1))
+        seen = [t.index for t in run.tokens if t.turn == 2 and t.index <= row]
+        assert turn_shares(run, one).chance[2] == pytest.approx(len(seen) / (row + 1))
         assert picture_shares(run, one).chance == pytest.approx([len(g.positions) / (row + 1) for g in run.grids])
 
 

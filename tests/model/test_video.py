@@ -11,6 +11,7 @@ from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 from qwenvl_debug.case import Case, Turn
 from qwenvl_debug.errors import CaseError, PictureError
 from qwenvl_debug.maps import map_stack, picture_shares, row_shares
+from qwenvl_debug.maps.rows import averaged_rows
 from qwenvl_debug.model.inputs import prompt
 from qwenvl_debug.model.run_checks import all_passed, run_checks
 from qwenvl_debug.model.selfcheck import check
@@ -110,7 +111,7 @@ def test_the_tower_is_that_of_eager_attention_for_every_pair(family, tiny):
     assert max(found.max_error_language, found.max_error_vision) < 1e-5
 
 
-def test_both_frames_of_a_pair_have_its_map_and_a_pair_counts_once(tiny):
+def test_both_frames_of_a_pair_have_its_map_and_a_pair_counts_once(tiny, monkeypatch):
     run = tiny().ask(clip(), max_new_tokens=3, vision_layers=(0,))
     stacks = [map_stack(run, picture=frame) for frame in range(6)]
     for first in (0, 2, 4):
@@ -121,6 +122,12 @@ def test_both_frames_of_a_pair_have_its_map_and_a_pair_counts_once(tiny):
     assert [name.partition(":")[0] for name in shares.names] == ["0", "2", "4"]
     assert np.allclose(shares.values.sum(-1) + shares.rest, 1, atol=1e-5)
     assert np.allclose(row_shares(run).values.sum(-1), 1, atol=1e-5)
+    first_cells = np.zeros(stacks[0].values[:, 0].shape, bool)
+    first_cells[:, 0, 0] = True
+    monkeypatch.setattr("qwenvl_debug.maps.shares.find_sinks", lambda *_, **__: SimpleNamespace(cells=first_cells))
+    kinds = row_shares(run)
+    rows = averaged_rows(run, kinds.query)[..., [grid.positions[0] for grid in run.grids[::2]]]
+    assert np.allclose(kinds.values[..., kinds.kinds.index("sinks")], rows.sum(-1), atol=1e-6)
 
 
 @pytest.fixture(scope="module")
