@@ -77,7 +77,7 @@ def words() -> tuple[Token, ...]:
     kinds += [("\n", "template"), *[(word, "answer") for word in ANSWER], ("", "end")]
     likely = (Alternative(0, "Canton", 0.3),)
     return tuple(
-        Token(n, n, text, n, kind, 0 if kind == "picture" else None, 0.6 if kind == "answer" else None, likely)
+        Token(n, n, text, n, kind, 0 if kind == "picture" else None, 0.6 if kind in ("answer", "end") else None, likely)
         for n, (text, kind) in enumerate(kinds)
     )
 

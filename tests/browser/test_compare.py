@@ -7,13 +7,22 @@ import pytest
 from playwright.sync_api import expect
 
 from qwenvl_debug.case import Case
+from qwenvl_debug.compare import compare, noise_floor
 from qwenvl_debug.maps import answer_query, map_stack
 from qwenvl_debug.micro.gallery import pairs
 from qwenvl_debug.model import load_model
 from qwenvl_debug.ui.reading import percent
+from qwenvl_debug.ui.truth import truth
 
 pytestmark = pytest.mark.browser
 CELLS = ".st-key-chart_heads .mark-rect path"
+
+
+def open_ranked(visit, query=""):
+    """Open the page and wait until the noise is measured: until then the page asks the server how far that is."""
+    visit.open(query)
+    expect(visit.page.locator(".st-key-findings")).to_be_visible(timeout=120_000)
+    visit.wait_until_still()
 
 
 def test_the_first_screen_shows_a_right_and_a_wrong_answer_with_their_maps(visit):
@@ -36,7 +45,7 @@ def test_the_first_screen_shows_a_right_and_a_wrong_answer_with_their_maps(visit
 
 
 def test_layer_head_opacity_and_colours_are_redrawn_without_the_server(visit):
-    visit.open()
+    open_ranked(visit)
     page = visit.page
     before = len(visit.frames)
     visit.slide(0)
@@ -179,3 +188,130 @@ def test_the_share_a_cell_shows_is_the_share_the_model_gave_it(visit):
     canvas.hover(position=place)
     said = visit.page.locator(".side.correct .readout")
     expect(said).to_contain_text(f"Row {row + 1}, column {col + 1}: {percent(float(shares.max()))} ")
+
+
+def test_the_page_opens_on_what_stands_out_most_and_lists_it_beside_the_noise(visit):
+    pair = pairs()[0]
+    model, sides = load_model("micro"), (pair.correct, pair.failing)
+    correct, failing = (model.ask(Case(one, pair.question), target=pair.expected) for one in sides)
+    regions = list(zip(truth(pair, "correct"), truth(pair, "failing"), strict=True))
+    noise = noise_floor(correct, regions=regions)
+    layer, head = compare(correct, failing, regions=regions, noise=noise).ranking.top()
+
+    visit.open(f"?pair={pair.id}")
+    page = visit.page
+    expect(page.locator(".st-key-findings")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(re.compile(r"\d+ of \d+ heads stand above the noise"))).to_be_visible()
+    visit.see(layer=layer, head="mean" if head < 0 else head)
+    page.get_by_role("combobox", name="Pair").click()
+    page.get_by_role("option").nth(1).click()
+    expect(page).not_to_have_url(re.compile(f"pair={pair.id}(&|$)"))
+    expect(page.locator("#layer")).to_be_enabled(timeout=120_000)
+    visit.slide(0)
+    page.select_option("#head", "1")
+    expect(page.locator(".st-key-findings")).to_be_visible(timeout=120_000)
+    visit.wait_until_still()
+    visit.see(layer=0, head=1)  # whoever has moved is not moved again
+
+
+def test_every_layer_and_head_is_shown_small_and_opened_by_a_click_or_the_keys_in_the_browser(visit):
+    open_ranked(visit, "?pair=pearl-fog&layer=1&head=mean")
+    page = visit.page
+    last = int(page.locator("#layer").get_attribute("max"))
+    layers, heads = page.locator(".mosaic.layers .tile"), page.locator(".mosaic.heads .tile")
+    expect(layers).to_have_count(last + 1)
+    expect(heads).to_have_count(page.locator("#head option").count())
+    before = len(visit.frames)
+    layers.nth(last).click()
+    expect(layers.nth(last)).to_have_attribute("aria-checked", "true")
+    page.keyboard.press("ArrowLeft")
+    visit.see(layer=last - 1)
+    heads.nth(2).click()
+    visit.see(layer=last - 1, head=1)
+    expect(page.locator(".mosaic.layers .mosaic-title")).to_have_text("Every layer, head 1")
+    assert len(visit.frames) == before
+    page.locator(".mosaic.heads summary").click()
+    page.reload()
+    visit.wait_until_answered()
+    expect(heads.first).to_be_hidden()
+    expect(layers.first).to_be_visible()
+
+
+def test_the_difference_and_how_the_pictures_lie_on_each_other_are_shown_without_the_server(visit):
+    open_ranked(visit, "?pair=pearl-fog&layer=3&head=mean")
+    page = visit.page
+    expect(page.locator(".alignment")).to_have_text("Same frame: cells are compared one to one.")
+    before = len(visit.frames)
+    page.select_option("#overlay", "difference")
+    expect(page.locator(".ticks")).to_contain_text(re.compile(r"failing \+.*%.*0.*correct \+.*%"))
+    page.locator(".side.failing .cells").hover()
+    for side in ("correct", "failing"):
+        expect(page.locator(f".side.{side} .readout")).to_contain_text(re.compile("more in the|the same in both"))
+    page.locator(".lay").click()
+    page.locator("#swipe-at").focus()
+    page.keyboard.press("Home")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert page.locator(".swipe .border").evaluate("border => border.style.left") == "3%"
+    page.keyboard.press("Escape")
+    expect(page.locator(".swipe")).to_be_hidden()
+    assert len(visit.frames) == before
+    page.reload()
+    visit.wait_until_answered()
+    expect(page.locator("#overlay")).to_have_value("difference")
+
+
+def test_several_words_ask_when_they_are_chosen_by_shift_or_by_a_drag_and_their_number_is_said(visit):
+    visit.open("?pair=pearl-fog")
+    page = visit.page
+    expect(page.locator(".asked")).to_contain_text("the average of 3 tokens on each side")
+    words = page.locator(".side.failing .target .chip")
+    words.nth(0).hover()
+    page.mouse.down()
+    words.nth(1).hover()
+    page.mouse.up()
+    visit.see(left="t0-1", right="t0-1")
+    expect(page.locator(".asked")).to_contain_text("the average of 2 tokens on each side")
+    page.locator(".side.correct .question .chip").nth(1).click()
+    visit.see(left="q1", right="q1")
+    page.locator(".side.correct .question .chip").nth(3).click(modifiers=["Shift"])
+    visit.see(left="q1-3", right="q1-3")
+    page.locator(".side.failing .answer .chip").nth(0).click()
+    visit.see(left="q1-3", right="a0")  # “Canton” is not in the other answer
+    both = "Asked with “tower is this”, the average of 3 tokens, and “Canton”, one token."
+    expect(page.locator(".asked")).to_have_text(both)
+    page.select_option("#asks", "t")
+    visit.see(left="t", right="t")
+    page.select_option("#asks", label="“tower”")
+    visit.see(left="q1", right="q1")
+
+
+def test_another_way_to_count_is_the_same_on_both_sides_and_asks_the_neutral_question_where_it_must(visit):
+    visit.open("?pair=pearl-fog&layer=3")
+    page = visit.page
+    expect(page.locator("#shows option")).to_have_count(5)
+    page.select_option("#shows", "ratio")
+    page.locator(".side.correct .cells").hover()
+    held = re.compile("of the map held against the neutral question")
+    for side in ("correct", "failing"):
+        expect(page.locator(f".side.{side} .readout")).to_contain_text(held, timeout=120_000)
+    visit.see(shows="ratio")
+    page.locator("#sinks").check()
+    expect(page.locator(".sink-words")).to_contain_text(re.compile("No sinks at layer 3|marks sinks"))
+    page.reload()
+    visit.wait_until_answered()
+    expect(page.locator("#shows")).to_have_value("ratio")
+
+
+def test_regions_are_outlined_and_their_share_is_told_beside_chance(visit):
+    visit.open("?pair=pearl-fog&layer=3&head=mean")
+    page = visit.page
+    share = page.locator(".region-share").first
+    expect(share).to_contain_text(re.compile(r"correct \d.* % \(chance .*failing \d.* % \(chance"))
+    said = share.inner_text()
+    assert page.locator(".side.correct .marks path[data-name]").count() > 0
+    visit.slide(0)
+    assert share.inner_text() != said
+    page.locator("#regions").uncheck()
+    expect(page.locator(".region-shares")).to_be_hidden()
+    assert page.locator(".sheet .marks path").count() == 0
