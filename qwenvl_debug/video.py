@@ -37,13 +37,14 @@ class Video:
     name: str = field(default="video", compare=False)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], frames: int = 8) -> Video:
+    def open(cls, path: str | os.PathLike[str], frames: int = 8, name: str | None = None) -> Video:
         """Take frames of a video file, evenly from its first to its last.
 
         Args:
             path: of a file that OpenCV can read, such as MP4, AVI or WebM.
             frames: how many; a shorter video gives all that it has. Models read them in pairs, so an even number is
                 best: of an odd one the last frame is read twice.
+            name: what to call it; by default the file's name.
 
         Raises:
             PictureError: there is no such file, it is no video that can be read, or it is too long.
@@ -51,7 +52,7 @@ class Video:
         """
         if not 2 <= frames <= MOST_FRAMES:
             raise CaseError(f"Of a video 2 to {MOST_FRAMES} frames can be taken, not {frames}.")
-        name = Path(path).name
+        name = name or Path(path).name
         if not Path(path).is_file():
             raise PictureError(f"There is no video at {path}: check the path.")
         total, rate = _length(path, name)

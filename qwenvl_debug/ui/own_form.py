@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,6 +14,13 @@ from qwenvl_debug.errors import CaseError, PictureError
 from qwenvl_debug.ui import archive, talk_form
 from qwenvl_debug.ui.pairs import OWN, Choice, found, own_choice, vault
 from qwenvl_debug.ui.sentence import plain, show_error
+from qwenvl_debug.video import SUFFIXES, Video
+
+SECONDS = {"correct": "seconds", "failing": "seconds2"}
+"""By side, what the address calls the times of a video's frames."""
+
+FRAMES = 8
+"""How many frames of a video the form takes; Python and the command line take another number."""
 
 TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif"]
 
@@ -41,6 +50,7 @@ def take(correct: Case, failing: Case) -> None:
     """Make two cases the pair of one's own, as if someone had filled in the form. Call it in a callback."""
     sides = (("correct", correct), ("failing", failing))
     kept = {side: ",".join(vault().keep(picture) for picture in case.pictures) for side, case in sides}
+    kept |= {SECONDS[side]: _text_of(case.seconds) for side, case in sides if case.seconds}
     texts = {"ask": correct.question, "expect": correct.expected or ""}
     texts["ask2"] = "" if failing.question == correct.question else failing.question
     texts["expect2"] = "" if failing.expected == correct.expected else failing.expected or ""
@@ -98,7 +108,7 @@ def _keep(asked: dict[str, str]) -> None:
 def _inputs(kept: dict[str, str]) -> dict[str, str]:
     texts = {name: st.session_state.get(f"own_{name}", "").strip() for name in ("ask", "ask2", "expect", "expect2")}
     if not st.session_state.get(talk_form.TALK):
-        kept = {side: names.split(",")[0] for side, names in kept.items()}
+        kept = {side: names.split(",")[0] for side, names in kept.items() if side in SECONDS}
     return {name: value for name, value in {**kept, **texts, **talk_form.inputs()}.items() if value}
 
 
@@ -111,18 +121,21 @@ def _upload(side: str, kept: dict[str, str]) -> None:
     several = bool(st.session_state.get(talk_form.TALK))
     sent: Any = st.file_uploader(
         "Pictures, in their order" if several else "Picture",
-        type=TYPES,
+        type=TYPES + [suffix[1:] for suffix in sorted(SUFFIXES)] if several else TYPES,
         accept_multiple_files=several,
         key=f"own_file_{side}{'_several' if several else ''}",
-        help="PNG, JPEG, WebP and others, up to 50 MB.",
+        help="PNG, JPEG, WebP and others, up to 50 MB."
+        + (f" Or one short video, of which {FRAMES} frames are asked about." if several else ""),
     )
     files = sent if several else [sent] if sent is not None else []
     seen = [file.file_id for file in files]
     if files and st.session_state.get(f"own_seen_{side}") != seen:
         st.session_state[f"own_seen_{side}"] = seen
         try:
-            kept[side] = ",".join([vault().keep(Picture.open(file.getvalue(), file.name)) for file in files])
-        except PictureError as error:
+            shown, seconds = _read(files)
+            kept[side] = ",".join(vault().keep(picture) for picture in shown)
+            kept[SECONDS[side]] = _text_of(seconds)
+        except (PictureError, CaseError) as error:
             st.session_state[f"own_problem_{side}"] = str(error)
         else:
             st.session_state.pop(f"own_problem_{side}", None)
@@ -132,3 +145,26 @@ def _upload(side: str, kept: dict[str, str]) -> None:
     if pictures and not files:
         named = [f"{plain(one.name)}, {one.width} × {one.height} pixels" for one in pictures[: None if several else 1]]
         st.caption(f"Using {'; '.join(named)}, uploaded before.")
+
+
+def _read(files: list[Any]) -> tuple[tuple[Picture, ...], tuple[float, ...]]:
+    """Uploaded files as pictures; one video as its frames, with their times.
+
+    Raises:
+        PictureError: a file cannot be read.
+        CaseError: a video is among other files.
+    """
+    films = [file for file in files if Path(file.name).suffix.lower() in SUFFIXES]
+    if not films:
+        return tuple(Picture.open(file.getvalue(), file.name) for file in files), ()
+    if len(files) > 1:
+        raise CaseError("A side has pictures or one video, not both: remove what is too much.")
+    with tempfile.TemporaryDirectory(prefix="qwenvl-debug-video-") as folder:  # OpenCV reads no bytes, only files
+        path = Path(folder) / f"video{Path(films[0].name).suffix.lower()}"
+        path.write_bytes(films[0].getvalue())
+        video = Video.open(path, FRAMES, name=Path(films[0].name).name)
+    return video.frames, video.seconds
+
+
+def _text_of(seconds: tuple[float, ...]) -> str:
+    return ",".join(f"{second:g}" for second in seconds)

@@ -131,7 +131,8 @@ def own_choice(asked: dict[str, str]) -> Choice | None:
     Args:
         asked: names of kept pictures (correct, failing; several are set apart by commas), questions (ask, ask2) and
             expected answers (expect, expect2), an empty ask2 or expect2 meaning the same as the first; and what came
-            before the question on both sides, see `talk_form`.
+            before the question on both sides, see `talk_form`. Where the pictures of a side are the frames of a video,
+            when they were taken, set apart by commas (seconds, seconds2).
 
     Returns:
         The choice, or None where a picture is no longer kept.
@@ -143,7 +144,10 @@ def own_choice(asked: dict[str, str]) -> Choice | None:
     if None in sides:
         return None
     question, expected = asked.get("ask", ""), asked.get("expect", "")
-    talks = [{"system": asked.get("system"), "history": history_of(asked, len(pictures))} for pictures in sides]
+    talks = [
+        {"system": asked.get("system"), "history": history_of(asked, len(pictures)), "seconds": times(asked.get(name))}
+        for pictures, name in zip(sides, ("seconds", "seconds2"), strict=True)
+    ]
     return Choice(
         title="Your own pictures",
         correct=Case(sides[0], question, expected=expected, **talks[0]),
@@ -157,3 +161,11 @@ def found(names: str | None) -> tuple[Picture, ...] | None:
     """The kept pictures of these names, which commas set apart; None where one is no longer kept."""
     pictures = [vault().find(name) for name in (names or "").split(",")]
     return None if None in pictures else tuple(pictures)
+
+
+def times(text: str | None) -> tuple[float, ...]:
+    """The seconds of a text in which commas set them apart; none where it is something else."""
+    try:
+        return tuple(float(one) for one in text.split(",")) if text else ()
+    except ValueError:
+        return ()

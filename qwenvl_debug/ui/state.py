@@ -46,7 +46,7 @@ def begin(pair_ids: list[str]) -> None:
         asked = {name: link[name] for name in SCOPE[2:] if name in link}
         state.asked = asked or None
         talk_form.restore(asked)
-        state.kept = {side: asked[side] for side in ("correct", "failing") if side in asked}
+        state.kept = {name: asked[name] for name in ("correct", "failing", "seconds", "seconds2") if name in asked}
         for name in ("ask", "ask2", "expect", "expect2"):
             state[f"own_{name}"] = asked.get(name, "")
     if wanted == state.pair:

@@ -74,7 +74,8 @@ def restore(asked: Mapping[str, str]) -> None:
     for number, turn in enumerate(turns):
         for part, text in zip("qa", turn, strict=True):
             state[f"own_{part}_{number}"] = text
-    state[TALK] = any(asked.get(name) for name in NAMES) or any("," in asked.get(s, "") for s in ("correct", "failing"))
+    several = any("," in asked.get(side, "") for side in ("correct", "failing"))
+    state[TALK] = several or any(asked.get(name) for name in NAMES)
 
 
 def asked_of(system: str | None, history: tuple[Turn, ...]) -> dict[str, str]:

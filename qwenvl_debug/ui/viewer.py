@@ -12,7 +12,10 @@ from typing import Any
 import streamlit as st
 
 _FOLDER = files("qwenvl_debug.ui") / "viewer"
-SCOPE = ("pair", "model", "correct", "failing", "ask", "ask2", "expect", "expect2", "system", "turns", "shown")
+SCOPE = (
+    "pair", "model", "correct", "failing", "ask", "ask2", "expect", "expect2", "system", "turns", "shown",
+    "seconds", "seconds2",
+)  # fmt: skip
 """Names in the address that tell one comparison from another."""
 VIEW = ("layer", "head", "left", "right", "shows", "overlay", "region", "asks", "measure", "picture")
 """Names in the address that say what is shown of a comparison."""

@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from qwenvl_debug.case import Case, Picture, Turn
-from qwenvl_debug.errors import CaseError
+from qwenvl_debug.errors import CaseError, PictureError
 from qwenvl_debug.regions import Rectangle, Region
-from qwenvl_debug.ui import drawings, pairs, region_boxes, talk_form
+from qwenvl_debug.ui import drawings, own_form, pairs, region_boxes, talk_form
+from tests.model.tiny import tiny_checkpoint
 from tests.ui.test_page import until
 
 ROOT = Path(__file__).parents[2]
@@ -117,3 +120,39 @@ def test_taking_over_a_pair_keeps_its_conversation(link):
     assert talk_form.asked_of(case.system, case.history) == {name: link[name] for name in talk_form.NAMES}
     assert talk_form.asked_of(None, ()) == {"system": "", "turns": "", "shown": ""}
     assert isinstance(case, Case)
+
+
+def test_an_uploaded_video_becomes_its_frames_and_their_times(tmp_path):
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    for number in range(20):
+        writer.write(np.full((64, 96, 3), 12 * number, np.uint8))
+    writer.release()
+    film = SimpleNamespace(name="../film.avi", getvalue=path.read_bytes)
+    shown, seconds = own_form._read([film])
+    assert [picture.name for picture in shown[:2]] == ["film.avi at 0.0 s", "film.avi at 0.3 s"]
+    assert (len(shown), seconds[0], seconds[-1]) == (8, 0, 1.9)
+    with pytest.raises(CaseError, match="pictures or one video, not both"):
+        own_form._read([film, film])
+    broken = SimpleNamespace(name="film.mp4", getvalue=lambda: b"Dear reader")
+    with pytest.raises(PictureError, match=r"“film\.mp4” is not a video"):
+        own_form._read([broken])
+
+
+def test_a_video_opens_with_a_slider_of_its_frames(tmp_path, pictures):
+    """The bundled model takes no video, and says so; a checkpoint that does shows each frame with its pair's map."""
+    sides = {"correct": ",".join(pictures), "failing": ",".join(pictures[::-1])}
+    link = {"ask": "What happens?", "seconds": "0,0.5,1,1.5", "seconds2": "0,0.5,1,1.5", **sides}
+    choice = pairs.own_choice(link)
+    assert choice.failing.seconds == (0, 0.5, 1, 1.5)
+    app = until(open_app(link), lambda app: app.error)
+    assert "its chat template has no place for one" in app.error[0].value
+    tiny_checkpoint(tmp_path / "model")
+    app = until(open_app({**link, "model": str(tmp_path / "model")}), lambda app: app.dataframe)
+    assert not app.exception
+    assert not app.error
+    (table,) = (frame.value for frame in app.dataframe if "chance, correct" in frame.value)
+    assert list(table["picture"]) == ["picture 1", "picture 3"], "frames are looked at in pairs"
+    app.select_slider(key="picture_number").set_value(3).run()
+    assert not app.exception
+    assert app.session_state.picture_number == 3
