@@ -16,6 +16,7 @@ from qwenvl_debug.ui import architecture_tables as tables
 from qwenvl_debug.ui import state
 from qwenvl_debug.ui.architecture_diagram import diagram, short_count
 from qwenvl_debug.ui.jobs import worker
+from qwenvl_debug.ui.progress import progress_bar
 from qwenvl_debug.ui.sentence import plain, show_error
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def find(name: str) -> Architecture | None:
     job = worker().submit(key, partial(_describe, name), who)
     job.wait(0.35)
     if not job.finished:
-        _progress(key)
+        progress_bar(
+            key,
+            name=f"stop_{key[0]}",
+            note="Stop describing it. What you chose stays.",
+            stopped=lambda: st.session_state.update(architecture_stopped=key),
+        )
         return None
     if job.error is not None:
         worker().forget(key)  # what is missing now may be there the next time
@@ -66,19 +72,6 @@ def _describe(name: str, worker: Worker, progress: Progress, cancel: threading.E
     from qwenvl_debug.model.architecture import describe
 
     return describe(name)
-
-
-@st.fragment(run_every=0.5)
-def _progress(key: tuple[str, str]) -> None:
-    job = worker().find(key)
-    if job is None or job.finished:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.part, text=plain(job.text))
-        if st.button("Stop", key=f"stop_{key[0]}", help="Stop describing it. What you chose stays."):
-            worker().leave(key, st.session_state.who)
-            st.session_state.architecture_stopped = key
-            st.rerun()
 
 
 def look(chosen: list[str], width: int, height: int, text_tokens: int) -> None:

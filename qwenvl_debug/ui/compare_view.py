@@ -19,6 +19,7 @@ from qwenvl_debug.ui.findings import findings, findings_to_come
 from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.payload import maps_payload, share_payload
 from qwenvl_debug.ui.reading import reading
+from qwenvl_debug.ui.region_boxes import boxes_on
 from qwenvl_debug.ui.region_overlay import reading_of
 from qwenvl_debug.ui.run_badge import checks_of_pair, pair_badges
 from qwenvl_debug.ui.sentence import plain
@@ -89,7 +90,8 @@ def look(model: str, choice: Choice) -> None:
         on_sinks=state.want_sinks,
     )
     sinks = tuple(find_sinks(run, number) for run in comparison.asked) if state.sinks_wanted() else None
-    extras(extras_data(identity(scope, query, number), comparison, pictures, sinks), key="compare_extras")
+    named = tuple(boxes_on(run, number) for run in (answers.correct, answers.failing))
+    extras(extras_data(identity(scope, query, number), comparison, pictures, sinks, named), key="compare_extras")
     if wanted != query:
         follow_up.status(measured.neutral_key(model, choice), "Ask the neutral question", name="neutral")
     st.markdown(reading(ranked or comparison))

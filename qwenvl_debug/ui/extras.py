@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,23 @@ import numpy as np
 from qwenvl_debug.regions import coverage, region_mask
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.ui import drawings
-from qwenvl_debug.ui.region_overlay import outlines
+from qwenvl_debug.ui.region_overlay import box_outlines, outlines
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Picture
     from qwenvl_debug.compare import Alignment, Comparison, Overlap
     from qwenvl_debug.maps import MapStack, Sinks
+    from qwenvl_debug.regions import Region
 
 NOT_ALIGNED = "The pictures do not lie on each other, so cells cannot be compared one to one"
 
 
 def extras_data(
-    identity: str, comparison: Comparison, pictures: tuple[Picture, Picture], sinks: tuple[Sinks, Sinks] | None
+    identity: str,
+    comparison: Comparison,
+    pictures: tuple[Picture, Picture],
+    sinks: tuple[Sinks, Sinks] | None,
+    named: tuple[Sequence[Region], Sequence[Region]] = ((), ()),
 ) -> dict[str, Any]:
     """Everything but the maps, JSON-ready.
 
@@ -32,6 +38,7 @@ def extras_data(
         comparison: what is compared.
         pictures: the correct and the failing one.
         sinks: of both sides, or None while nobody asked for them.
+        named: the boxes that either answer names on these pictures.
     """
     alignment = comparison.alignment
     possible = comparison.pieces is not None
@@ -46,8 +53,8 @@ def extras_data(
         "difference": {"possible": possible, "why": "" if possible else f"{NOT_ALIGNED}: {alignment.reason}"},
         "pieces": pieces_payload(comparison.pieces),
         "regions": [
-            regions_payload(picture, stack)
-            for picture, stack in zip(pictures, (comparison.left, comparison.right), strict=True)
+            regions_payload(picture, stack, boxes)
+            for picture, stack, boxes in zip(pictures, (comparison.left, comparison.right), named, strict=True)
         ],
         "sinks": None if sinks is None else sinks_payload(sinks),
     }
@@ -78,11 +85,16 @@ def pieces_payload(pieces: Overlap | None) -> dict[str, Any] | None:
     }
 
 
-def regions_payload(picture: Picture, stack: MapStack) -> list[dict[str, Any]]:
-    """The regions drawn on a picture: outline, and how much of each cell they cover (255 is all of it)."""
+def regions_payload(picture: Picture, stack: MapStack, boxes: Sequence[Region] = ()) -> list[dict[str, Any]]:
+    """The regions drawn on a picture, then the boxes that an answer names and that nobody has drawn or taken over.
+
+    Of each its outline, and how much of each cell it covers (255 is all of it).
+    """
     drawn = {region.name: region for region in (drawings.load(picture.sha256) or drawings.Drawing()).regions()[0]}
+    new = [box for box in boxes if not any(box.shapes == region.shapes for region in drawn.values())]
+    drawn |= {f"{box.name} (answer)": box for box in new}
     found = []
-    for outline in outlines(picture):
+    for outline in [*outlines(picture), *box_outlines(new, picture)]:
         record = json.dumps(to_record(drawn[outline["name"]]), sort_keys=True)
         cells, chance = _covered(record, picture.size, (stack.grid.rows, stack.grid.cols))
         found.append({**outline, "coverage": cells, "chance": chance})

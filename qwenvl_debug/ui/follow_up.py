@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from qwenvl_debug.ui.jobs import worker
-from qwenvl_debug.ui.sentence import plain, show_error
+from qwenvl_debug.ui.progress import progress_bar
+from qwenvl_debug.ui.sentence import show_error
 
 if TYPE_CHECKING:
     from qwenvl_debug.ui.jobs import Job, Progress, Worker
@@ -53,24 +54,11 @@ def status(key: Key, again: str, *, name: str) -> None:
             st.caption("Stopped.", width="content")
             st.button(again, key=f"{name}_again", on_click=partial(_restart, key), type="tertiary")
     elif not job.finished:
-        _progress(key, name)
+        progress_bar(key, name=f"{name}_stop", note="The page stays as it is.", stopped=partial(_stopped().add, key))
     elif job.error is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             show_error(job.error)
             st.button(again, key=f"{name}_again", on_click=partial(_restart, key))
-
-
-@st.fragment(run_every=0.5)
-def _progress(key: Key, name: str) -> None:
-    job = worker().find(key)
-    if job is None or job.finished:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.part, text=plain(job.text))
-        if st.button("Stop", key=f"{name}_stop", help="The page stays as it is."):
-            _stopped().add(key)
-            worker().leave(key, st.session_state.who)
-            st.rerun()
 
 
 def _restart(key: Key) -> None:

@@ -11,7 +11,7 @@ from qwenvl_debug.ui.sentence import plain
 
 
 @st.fragment(run_every=0.5)
-def bar(key: Hashable, *, name: str, note: str, stopped: Callable[[], None] = lambda: None) -> None:
+def progress_bar(key: Hashable, *, name: str, note: str, stopped: Callable[[], None] = lambda: None) -> None:
     """Draw the bar; the page runs again as soon as the job has ended or was stopped.
 
     Args:

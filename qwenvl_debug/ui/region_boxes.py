@@ -16,6 +16,7 @@ from qwenvl_debug.ui.sentence import show_error
 from qwenvl_debug.ui.work import scope_of
 
 if TYPE_CHECKING:
+    from qwenvl_debug.model import Run
     from qwenvl_debug.regions import Region
     from qwenvl_debug.ui.pairs import Choice
 
@@ -30,7 +31,7 @@ def offer(model: str, choice: Choice) -> None:
     for side, run, picture in zip(
         ("correct", "failing"), (job.result.correct, job.result.failing), choice.pictures, strict=True
     ):
-        found = [box.region() for box in boxes(run) if box.picture == choice.picture]
+        found = boxes_on(run, choice.picture)
         if found:
             many = "1 box" if len(found) == 1 else f"{len(found)} boxes"
             st.button(
@@ -44,6 +45,11 @@ def offer(model: str, choice: Choice) -> None:
             )
     if said := st.session_state.pop(SAID, None):
         show_error(said)
+
+
+def boxes_on(run: Run, picture: int) -> list[Region]:
+    """The boxes that a run's answer names on one of its pictures, as regions."""
+    return [box.region() for box in boxes(run) if box.picture == picture]
 
 
 def add(sha256: str, regions: list[Region]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from qwenvl_debug.errors import RegionError
 from qwenvl_debug.regions import region_mask
-from qwenvl_debug.regions.record import from_record
+from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.ui import drawings
 from qwenvl_debug.ui.region_reading import region_reading
 from qwenvl_debug.ui.region_scores import score_sides
@@ -19,9 +20,13 @@ from qwenvl_debug.ui.region_scores import score_sides
 if TYPE_CHECKING:
     from qwenvl_debug.case import Picture
     from qwenvl_debug.maps import MapStack
+    from qwenvl_debug.regions import Region
 
 COLOURS = ("#d6246e", "#3a78e0", "#c79a00", "#2c9a5b", "#8b56cf", "#b0542a", "#5f7d00", "#7a7f87")
 """Of regions that nobody has given a colour, in their order; those of the editor (`editor/drawing.js`)."""
+
+BOX = "#e8e4da"
+"""Of the boxes that an answer names, which nobody has drawn."""
 
 SLACK = 0.75
 """Pixels by which a simplified outline may leave the true one."""
@@ -47,6 +52,15 @@ def outlines(picture: Picture) -> list[dict[str, Any]]:
             colour = record.get("colour") or COLOURS[number % len(COLOURS)]
             found.append({"name": region.name, "colour": colour, "expect": region.expect, "path": path})
     return found
+
+
+def box_outlines(found: Sequence[Region], picture: Picture) -> list[dict[str, Any]]:
+    """Outlines of the boxes that an answer names, as `outlines`; their names say where they come from."""
+    drawn = []
+    for box in found:
+        if path := _path(json.dumps({**to_record(box), "colour": None}, sort_keys=True), picture.size):
+            drawn.append({"name": f"{box.name} (answer)", "colour": BOX, "expect": box.expect, "path": path})
+    return drawn
 
 
 def reading_of(stacks: tuple[MapStack, MapStack], pictures: tuple[Picture, Picture]) -> str | None:

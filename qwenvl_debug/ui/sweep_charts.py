@@ -52,7 +52,7 @@ def probability_chart(sweep: Sweep) -> alt.LayerChart:
             ],
         )
     )
-    return alt.layer(line, points, *_flip(sweep)).properties(height=HEIGHT)
+    return alt.layer(line, points, *_flip(sweep, said=True)).properties(height=HEIGHT)
 
 
 def mass_chart(sweep: Sweep) -> alt.LayerChart:
@@ -78,7 +78,7 @@ def mass_chart(sweep: Sweep) -> alt.LayerChart:
     chance = base.mark_line(strokeDash=[5, 4], strokeWidth=1.5, opacity=0.8).encode(
         x=x, y=_share("chance", "share of the picture"), color=colour
     )
-    return alt.layer(chance, line, *_flip(sweep)).properties(height=HEIGHT)
+    return alt.layer(chance, line, *_flip(sweep, said=False)).properties(height=HEIGHT)
 
 
 def steps_table(sweep: Sweep) -> pd.DataFrame:
@@ -117,13 +117,12 @@ def _share(field: str, title: str) -> alt.Y:
     return alt.Y(f"{field}:Q", title=title, scale=alt.Scale(domainMin=0), axis=alt.Axis(format=".0%", tickCount=4))
 
 
-def _flip(sweep: Sweep) -> list[alt.Chart]:
+def _flip(sweep: Sweep, said: bool) -> list[alt.Chart]:
     """A line between the last step that was answered as the first one was and the step where the answer flips."""
     if sweep.flip is None or sweep.flip == 0:
         return []
     between = (sweep.steps[sweep.flip - 1].strength + sweep.steps[sweep.flip].strength) / 2
     mark = alt.Chart(pd.DataFrame({"strength": [between], "text": ["the answer flips"]}))
-    return [
-        mark.mark_rule(strokeDash=[2, 3], color="#98a1a8").encode(x="strength:Q"),
-        mark.mark_text(align="left", dx=5, y=8, color="#98a1a8").encode(x="strength:Q", text="text:N"),
-    ]
+    rule = mark.mark_rule(strokeDash=[2, 3], color="#98a1a8").encode(x="strength:Q")
+    words = mark.mark_text(align="left", dx=5, y=8, color="#98a1a8").encode(x="strength:Q", text="text:N")
+    return [rule, words] if said else [rule]

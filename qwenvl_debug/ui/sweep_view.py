@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FROM, CHANGE, STEPS, REACH, HIDE = "sweep_from", "sweep_change", "sweep_steps", "sweep_reach", "sweep_hide"
 SIDES = {"correct": "the correct picture", "failing": "the failing picture"}
 MARKS = {True: "✓", False: "✗"}
-PER_ROW = 6
+PER_ROW = 7
 
 
 def look(model: str, choice: Choice) -> None:

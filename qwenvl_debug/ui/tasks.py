@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from qwenvl_debug.ui import progress
 from qwenvl_debug.ui.jobs import worker
+from qwenvl_debug.ui.progress import progress_bar
 from qwenvl_debug.ui.sentence import show_error
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def result(key: tuple[Any, ...]) -> Any:
     if job is None:
         return None
     if not job.finished:
-        progress.bar(key, name=f"stop-{key[1]}", note="Stop the model. Everything you chose stays.")
+        progress_bar(key, name=f"stop-{key[1]}", note="Stop the model. Everything you chose stays.")
         return None
     if job.error is not None:
         show_error(job.error)

@@ -12,6 +12,7 @@ from qwenvl_debug.ui import archive
 from qwenvl_debug.ui.answers import Answers, answer_pair
 from qwenvl_debug.ui.jobs import Job, worker
 from qwenvl_debug.ui.pairs import Choice, case_key
+from qwenvl_debug.ui.progress import progress_bar
 from qwenvl_debug.ui.sentence import plain, show_error
 
 
@@ -47,7 +48,12 @@ def status(job: Job | None, scope: tuple[str, ...]) -> None:
                 st.session_state.pop("stopped", None)
                 st.rerun()
     elif not job.finished:
-        _progress(scope)
+        progress_bar(
+            scope,
+            name="stop",
+            note="Stop the model. What you typed stays.",
+            stopped=lambda: st.session_state.update(stopped=scope),
+        )
     elif job.error is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             show_error(job.error)
@@ -105,16 +111,3 @@ def _zone() -> tzinfo:
 def _ask_again(scope: tuple[str, ...]) -> None:
     worker().forget(scope)
     st.session_state.fresh = scope
-
-
-@st.fragment(run_every=0.5)
-def _progress(scope: tuple[str, ...]) -> None:
-    job = worker().find(scope)
-    if job is None or job.finished:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.part, text=plain(job.text))
-        if st.button("Stop", key="stop", help="Stop the model. What you typed stays."):
-            worker().leave(scope, st.session_state.who)
-            st.session_state.stopped = scope
-            st.rerun()
