@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -48,8 +49,9 @@ def offer(model: str, choice: Choice) -> None:
 
 
 def boxes_on(run: Run, picture: int) -> list[Region]:
-    """The boxes that a run's answer names on one of its pictures, as regions."""
-    return [box.region() for box in boxes(run) if box.picture == picture]
+    """The boxes that a run's answer names on one of its pictures, as regions; those of one name are numbered."""
+    found = [box.region() for box in boxes(run) if box.picture == picture]
+    return [replace(one, name=name) for one, name in zip(found, numbered([one.name for one in found]), strict=True)]
 
 
 def add(sha256: str, regions: list[Region]) -> None:

@@ -1,5 +1,6 @@
 """Own pictures in conversations: what the form asks, what a link brings back, which picture the pages show."""
 
+import base64
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from qwenvl_debug.case import Case, Picture, Turn
 from qwenvl_debug.errors import CaseError, PictureError
 from qwenvl_debug.regions import Rectangle, Region
 from qwenvl_debug.ui import drawings, own_form, pairs, region_boxes, talk_form
+from qwenvl_debug.ui.extras import regions_payload
 from tests.model.tiny import tiny_checkpoint
 from tests.ui.test_page import until
 
@@ -156,3 +158,25 @@ def test_a_video_opens_with_a_slider_of_its_frames(tmp_path, pictures):
     app.select_slider(key="picture_number").set_value(3).run()
     assert not app.exception
     assert app.session_state.picture_number == 3
+
+
+def test_boxes_of_an_answer_are_drawn_until_they_are_taken_over():
+    picture = Picture.open(np.random.default_rng(9).integers(0, 256, (40, 80, 3), dtype=np.uint8))
+    stack = SimpleNamespace(grid=SimpleNamespace(rows=2, cols=4))
+    found = [Region("cat", Rectangle(0, 0, 40, 40), "measure")]
+    (box,) = regions_payload(picture, stack, found)
+    assert (box["name"], box["expect"], box["chance"]) == ("cat (answer)", "measure", 0.5)
+    assert np.frombuffer(base64.b64decode(box["coverage"]), np.uint8).tolist() == [255, 255, 0, 0] * 2
+    region_boxes.add(picture.sha256, found)
+    assert [one["name"] for one in regions_payload(picture, stack, found)] == ["cat"]
+
+
+def test_boxes_of_one_name_are_told_apart():
+    picture = np.zeros((100, 100, 3), np.uint8)
+    answer = "<ref>apple</ref><box>(0,0),(100,100)</box><box>(500,500),(900,900)</box>"
+    run = SimpleNamespace(
+        answer=answer, case=Case(picture, "Where?"), provenance=SimpleNamespace(family="Qwen-VL"), grids=()
+    )
+    found = region_boxes.boxes_on(run, 0)
+    assert [(one.name, one.shapes[0].x) for one in found] == [("apple", 0), ("apple 2", 50)]
+    assert region_boxes.boxes_on(run, 1) == []
