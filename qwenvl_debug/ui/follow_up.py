@@ -59,6 +59,8 @@ def status(key: Key, again: str, *, name: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             show_error(job.error)
             st.button(again, key=f"{name}_again", on_click=partial(_restart, key))
+    else:
+        st.rerun()  # it ended after the page had looked for its result: nothing else would look again
 
 
 def _restart(key: Key) -> None:
