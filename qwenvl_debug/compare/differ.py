@@ -267,9 +267,9 @@ def compare(
 
 
 def _neutral(correct: Run, failing: Run) -> tuple[Run, Run]:
-    """The neutral question about either case, asked once where both have the same pictures."""
+    """The neutral question about either case, asked once where it comes after the same pictures and words."""
     first = ask_neutral(correct)
-    same = (correct.case.pictures, correct.case.system) == (failing.case.pictures, failing.case.system)
+    same = replace(correct.case, question="?", expected=None) == replace(failing.case, question="?", expected=None)
     return first, first if same else ask_neutral(failing)
 
 

@@ -180,3 +180,15 @@ def test_a_forced_answer_and_a_neutral_question_keep_the_conversation(tiny):
     neutral = ask_neutral(run)
     assert neutral.case.history == case.history
     assert map_stack(run, picture=2, normalisation="ratio", neutral=neutral).values.shape[:2] == (3, 4)
+
+
+def test_sides_that_differ_in_earlier_turns_alone_are_held_against_neutral_runs_of_their_own(tiny):
+    from qwenvl_debug.compare import compare
+
+    case = replace(three_turns(), question="Is it red?")
+    other = replace(case, history=case.history[:1])
+    runs = [tiny().ask(one, max_new_tokens=2) for one in (case, other)]
+    comparison = compare(*runs, normalisation="ratio", picture=2, alignment="same frame")
+    assert [run.case.history for run in comparison.neutral] == [case.history, other.history]
+    same = compare(runs[0], tiny().ask(replace(case, question="Why?"), max_new_tokens=2), normalisation="ratio")
+    assert same.neutral[0] is same.neutral[1]
