@@ -46,6 +46,9 @@ function differencePeak(values, reach) {
 
 /** Where the scale of the difference ends: the same to both sides of nothing, and the same on both pictures. */
 function differenceTop(viewer, layer, head, reach) {
+  viewer.tops ??= new Map() // over all layers it takes long enough to be worth keeping
+  const key = reach === "layers" ? [viewer.dataNumber, viewer.extrasNumber, head].join() : null
+  if (viewer.tops.has(key)) return viewer.tops.get(key)
   let top = 0
   for (const index of viewer.extras?.pieces ? [0, 1] : [0]) {
     for (const each of scaledLayers(viewer.maps[index], layer, reach)) {
@@ -53,6 +56,7 @@ function differenceTop(viewer, layer, head, reach) {
       if (values) top = Math.max(top, differencePeak(values, reach))
     }
   }
+  if (key !== null) viewer.tops.set(key, top)
   return top
 }
 
