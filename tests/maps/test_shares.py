@@ -18,8 +18,8 @@ def test_a_row_is_divided_among_kinds_of_token():
     shares = row_shares(run)
     assert shares.kinds == tuple(KINDS)
     at = dict(zip(shares.kinds, shares.values[0, 0], strict=True))
-    assert at == pytest.approx(
-        {"picture": 0.6, "sinks": 0, "question": 0.15, "earlier": 0, "system": 0, "template": 0.25, "answer": 0}, abs=1e-6
+    assert {kind: share for kind, share in at.items() if share > 1e-6} == pytest.approx(
+        {"picture": 0.6, "question": 0.15, "template": 0.25}, abs=1e-6
     )
 
 
