@@ -70,7 +70,7 @@ def test_a_film_is_asked_about_by_its_frames(folder, capsys):
     code, said = ask(folder, capsys, folder / "film.avi", "What happens?", "--frames", 4)
     assert code == 0
     assert said.count("on the frames from") == 2, "a pair is told once"
-    assert "0: film.avi at 0.0 s" in said
+    assert "0.0 to 0.6 s" in said
     _, said = ask(folder, capsys, folder / "film.avi", "What happens?", "--frames", 4, "--json")
     assert json.loads(said)["seconds"] == [0.0, 0.6, 1.3, 1.9]
     code, said = ask(folder, capsys, folder / "film.avi", "What?", "--picture", folder / "first.png")

@@ -60,9 +60,16 @@ def picture_shares(run: Run, query: Query | None = None) -> PartShares:
     """
     part = [-1 if token.picture is None else token.picture for token in run.tokens]
     shown = sorted(set(part) - {-1})
-    pictures = run.case.pictures
-    names = [f"{number}: {pictures[number].name}" if len(pictures) > 1 else pictures[number].name for number in shown]
+    names = [_name(run, number, following) for number, following in zip(shown, [*shown[1:], None], strict=True)]
     return _shares(run, query or default_query(run), np.array(part), shown, names)
+
+
+def _name(run: Run, picture: int, following: int | None) -> str:
+    """What to call a picture, or a pair of frames by its times; `following` is the number of the next, None of none."""
+    pictures, seconds = run.case.pictures, run.case.seconds
+    if not seconds:
+        return f"{picture}: {pictures[picture].name}" if len(pictures) > 1 else pictures[picture].name
+    return f"{seconds[picture]:.1f} to {seconds[(following or len(pictures)) - 1]:.1f} s"
 
 
 def turn_shares(run: Run, query: Query | None = None) -> PartShares:

@@ -33,7 +33,7 @@ def parts_panel(comparison: Comparison) -> None:
         columns = iter(st.columns(several + turns, gap="medium"))
         if several:
             with next(columns):
-                _table("picture", [picture_shares(*one) for one in asked])
+                _table("frames" if runs[0].case.seconds else "picture", [picture_shares(*one) for one in asked])
         if turns:
             with next(columns):
                 _table("turn", [turn_shares(*one) for one in asked])
@@ -42,14 +42,12 @@ def parts_panel(comparison: Comparison) -> None:
 def shares_table(sides: list[PartShares], part: str) -> pd.DataFrame:
     """A line for each part by its number: both sides' shares beside their chances, in %; NaN where a side has none.
 
-    Pictures are called by their numbers, from 1 as in the control above, since their names are long; of the frames of
-    a video, that is the first of each pair.
+    Pictures are called by their numbers, from 1 as in the control above, since their names are long.
     """
     lines = []
     for number in range(max(len(side.names) for side in sides)):
         names = [side.names[number] for side in sides if number < len(side.names)]
-        called = names[0] if part == "turn" else _called(names[0], number)
-        line: dict[str, object] = {part: called}
+        line: dict[str, object] = {part: _called(names[0])}
         for name, side in zip(("correct", "failing"), sides, strict=True):
             there = number < len(side.names)
             line[name] = 100 * float(np.nanmean(side.values[..., number])) if there else np.nan
@@ -58,10 +56,10 @@ def shares_table(sides: list[PartShares], part: str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _called(name: str, number: int) -> str:
-    """“picture 2” of the name “1: tower.png”."""
-    first, colon, _ = name.partition(": ")
-    return f"picture {int(first) + 1 if colon and first.isdigit() else number + 1}"
+def _called(name: str) -> str:
+    """“picture 2” of the name “1: tower.png”; turns and times are called what they are."""
+    number, colon, _ = name.partition(": ")
+    return f"picture {int(number) + 1}" if colon and number.isdigit() else name
 
 
 def _table(part: str, sides: list[PartShares]) -> None:

@@ -76,7 +76,7 @@ def _form(kept: dict[str, str]) -> None:
         _text("own_ask2", "Question, if another", "the same question")
         _text("own_expect2", "Expected answer, if another", "the same answer")
     several = st.toggle(
-        "Several pictures, or a conversation before the question",
+        "Several pictures, a video, or a conversation before the question",
         key=talk_form.TALK,
         persist_state="session",
         help="Each side may have several pictures, in the order in which they are shown. A system prompt and earlier "

@@ -119,7 +119,7 @@ def test_both_frames_of_a_pair_have_its_map_and_a_pair_counts_once(tiny, monkeyp
     assert not np.allclose(stacks[0].values, stacks[2].values)
     assert len(run.vision) == len(run.case.pictures)
     shares = picture_shares(run)
-    assert [name.partition(":")[0] for name in shares.names] == ["0", "2", "4"]
+    assert shares.names == ("0.0 to 0.5 s", "1.0 to 1.5 s", "2.0 to 2.5 s")
     assert np.allclose(shares.values.sum(-1) + shares.rest, 1, atol=1e-5)
     assert np.allclose(row_shares(run).values.sum(-1), 1, atol=1e-5)
     first_cells = np.zeros(stacks[0].values[:, 0].shape, bool)
