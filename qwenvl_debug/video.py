@@ -18,6 +18,9 @@ MOST_FRAMES = 64
 LONGEST = 36_000
 """Longest video that is read, in frames: ten minutes at 60 frames a second."""
 
+ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+"""What a file of the MP4 and QuickTime family may begin with, after four bytes that say how long it is."""
+
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"})
 """How the files of videos end."""
 
@@ -55,6 +58,7 @@ class Video:
         name = name or Path(path).name
         if not Path(path).is_file():
             raise PictureError(f"There is no video at {path}: check the path.")
+        _check_container(path, name)
         total, rate = _length(path, name)
         wanted = np.unique(np.linspace(0, total - 1, frames).round().astype(int)).tolist()
         taken = _read(path, wanted)
@@ -77,6 +81,19 @@ def check_frames(frames: Sequence[Picture], seconds: Sequence[float]) -> None:
         raise CaseError("The times of a video's frames are seconds from its beginning, each after the one before.")
     if len({frame.size for frame in frames}) > 1:
         raise CaseError("The frames of a video all have one size: make them so, or ask about them as pictures.")
+
+
+def _check_container(path: str | os.PathLike[str], name: str) -> None:
+    """Let FFmpeg see only what begins like a video: it would also follow a playlist to other files and hosts."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise PictureError(f"“{name}” cannot be read: {error.strerror}.") from None
+    avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    matroska = head[:4] == b"\x1a\x45\xdf\xa3"
+    if not (avi or matroska or head[4:8] in ATOMS):
+        raise PictureError(f"“{name}” is not a video this program can read: save it as MP4 and try again.")
 
 
 def _length(path: str | os.PathLike[str], name: str) -> tuple[int, float]:

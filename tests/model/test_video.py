@@ -158,7 +158,13 @@ def test_frames_are_taken_evenly_with_their_times_and_in_colour(film):
 def test_what_is_no_video_is_refused_in_one_sentence(film, tmp_path, tiny, monkeypatch):
     (tmp_path / "letter.mp4").write_text("Dear reader")
     (tmp_path / "half.avi").write_bytes(film.read_bytes()[:200])
-    for path, sentence in (("none.mp4", "no video at"), ("letter.mp4", "not a video"), ("half.avi", "not a video")):
+    # FFmpeg would open these two and go on to what they name.
+    (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\n{film}\n#EXT-X-ENDLIST\n")
+    (tmp_path / "concat.mkv").write_text(f"ffconcat version 1.0\nfile {film.name}\n")
+    for path in ("letter.mp4", "half.avi", "list.mp4", "concat.mkv"):
+        with pytest.raises(PictureError, match="not a video"):
+            Video.open(tmp_path / path)
+    for path, sentence in (("none.mp4", "no video at"), (".", "no video at")):
         with pytest.raises(PictureError, match=sentence):
             Video.open(tmp_path / path)
     for count in (1, 65):
