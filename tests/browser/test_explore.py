@@ -22,7 +22,7 @@ def test_a_head_of_the_head_map_shows_its_maps_and_opens_on_compare(visit):
     expect(page.locator(".headmap canvas").first).to_have_attribute(
         "aria-label", f"Attention of layer {layer}, head {head} over the correct picture"
     )
-    expect(page.locator(".st-key-explore_kinds_0")).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     page.get_by_role("button", name="Open on Compare").click()
     visit.wait_until_answered()
     visit.see(layer=layer, head=head)
@@ -36,10 +36,11 @@ def test_a_sweep_can_be_stopped_and_run_again_and_a_step_opens_as_a_comparison(v
     start.click()
     page.get_by_role("button", name="Stop").click()
     expect(start).to_be_enabled(timeout=60_000)
-    expect(page.get_by_text("Step by step")).not_to_be_visible()
+    expect(page.get_by_text("Step by step", exact=True)).not_to_be_visible()
     start.click()
-    expect(page.get_by_text("Step by step")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Step by step", exact=True)).to_be_visible(timeout=120_000)
     expect(page.get_by_text(re.compile("the answer flips between|does not flip"))).to_be_visible()
+    page.wait_for_function("[...document.images].every(image => image.complete)")
     page.get_by_role("button", name="Compare", exact=True).first.click()
     visit.wait_until_answered()
     visit.see(pair="own")

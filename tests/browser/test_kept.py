@@ -55,6 +55,12 @@ def make_narrower(desk: Desk) -> None:
     desk.shape(1, 0, 0, lambda one: one["width"] == 50.5)
 
 
+def remove(desk: Desk) -> None:
+    """Delete the region, and wait until another program would find it gone."""
+    desk.row("failing", 0).locator(".remove").click()
+    desk.until(lambda kept: kept[1]["regions"] == [])
+
+
 def test_two_who_draw_on_one_picture_see_each_other_and_whoever_is_later_is_asked(browser, tmp_path):
     with serve(EDITOR, tmp_path) as address:
         one, other = new_desk(browser, address), new_desk(browser, address)
@@ -81,7 +87,7 @@ def test_two_who_draw_on_one_picture_see_each_other_and_whoever_is_later_is_aske
         other.page.locator(".undo").click()
         one.shape(1, 0, 0, lambda shape: shape["x"] > 90 and shape["width"] > 90)
 
-        move_while(other, lambda: one.row("failing", 0).locator(".remove").click())
+        move_while(other, lambda: remove(one))
         expect(meanwhile(other)).to_contain_text("Someone deleted “region 1” on the failing picture meanwhile.")
         other.page.get_by_role("button", name="Keep mine").click()
         one.shape(1, 0, 0, lambda shape: shape["x"] > 120)
@@ -156,12 +162,13 @@ def test_a_question_that_was_asked_before_is_answered_from_the_store_and_can_be_
         visit.wait_until_answered()
         expect(stored).to_have_count(0)
         address = page.url
+        expect(page.locator(".side .answer .chip")).not_to_have_count(0)
         answers = page.locator(".side .answer").all_inner_texts()
     with serve(data=tmp_path, port=int(visit.address.rsplit(":", 1)[1])):
         page.goto(address)
         visit.wait_until_answered()
         expect(stored).to_be_visible()
-        assert page.locator(".side .answer").all_inner_texts() == answers
+        expect(page.locator(".side .answer")).to_have_text(answers, use_inner_text=True)
         page.get_by_role("button", name="Ask again").click()
         expect(stored).to_have_count(0)
         expect(page.get_by_label("Question", exact=True)).to_have_value("What colour is the circle?")
@@ -171,7 +178,7 @@ def test_a_question_that_was_asked_before_is_answered_from_the_store_and_can_be_
             assert time.monotonic() < end, "The fresh runs were not kept beside the stored ones."
             page.wait_for_timeout(300)
         visit.wait_until_answered()
-        assert page.locator(".side .answer").all_inner_texts() == answers
+        expect(page.locator(".side .answer")).to_have_text(answers, use_inner_text=True)
         assert (rows_in(store, "runs"), rows_in(store, "cases")) == (4, 2)
         store.close()
         context.close()
