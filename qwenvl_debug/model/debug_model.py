@@ -31,7 +31,7 @@ class DebugModel:
 
     Attributes:
         name: what `load_model` was given.
-        revision: commit of a hub checkpoint, fingerprint of a folder.
+        revision: commit of a hub checkpoint, fingerprint of a folder; of a LoRA that of its base and its own.
         network: the transformers model.
         tokenizer: the checkpoint's tokenizer.
         image_processor: the checkpoint's image processor.

@@ -83,7 +83,7 @@ class Provenance:
 
     Attributes:
         model: what `load_model` was given.
-        revision: commit of a hub checkpoint, fingerprint of a folder.
+        revision: commit of a hub checkpoint, fingerprint of a folder; of a LoRA that of its base and its own.
         family: generation of the model.
         settings: generation and loading settings.
         versions: of the packages that take part.

@@ -84,14 +84,14 @@ def download(name: str, revision: str, local_files_only: bool, *, pickled: bool 
         )
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, config: str = CONFIG) -> str:
     """Twelve digits that change when the configuration or the weights do.
 
     Of each file the size, the first and the last 8 MB are read, so that large checkpoints take no time.
     """
     digest, part = hashlib.sha256(), 8_000_000
     weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-    for path in [folder / CONFIG, *weights]:
+    for path in [folder / config, *weights]:
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from qwenvl_debug.errors import ModelLoadError
@@ -53,6 +54,15 @@ def test_a_lora_is_applied_to_the_model_it_names(trained, wide_case, tiny, check
     assert model.layers_with_maps == (0, 1, 2)
     run = model.ask(wide_case, max_new_tokens=3)
     assert [token.id for token in run.tokens[run.last_prompt + 1 :]] == model.plain(wide_case, 3)
+
+
+def test_a_lora_is_told_from_its_base_and_from_its_later_training(lora, checkpoint):
+    first = load_model(lora).revision
+    assert first.startswith(f"{load_model(checkpoint('qwen3_vl')).revision}+")
+    assert load_model(lora).revision == first
+    path = lora / "adapter_model.safetensors"
+    save_file({name: weight * 2 for name, weight in load_file(path).items()}, path, {"format": "pt"})
+    assert load_model(lora).revision != first
 
 
 def test_what_the_configuration_asks_peft_to_import_is_not_imported(lora, wide_case):
