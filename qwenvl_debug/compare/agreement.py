@@ -43,13 +43,17 @@ class Agreement:
 
     @property
     def agree(self) -> bool:
-        """Whether the pictures lie on each other: at least two of three bands say so, or all there are."""
-        return self.bands >= min(2, len(self.peak))
+        """Whether the pictures lie on each other: at least two of three bands say so, or the only one there is.
+
+        Pictures too small or too thin for any band say nothing, and so do not agree.
+        """
+        return bool(self.peak) and self.bands >= min(2, len(self.peak))
 
     @property
     def strength(self) -> float:
-        """Mean size of the correlation over the bands, 0..1, to choose between ways of laying one on the other."""
-        return float(np.mean(np.abs(self.correlation)))
+        """Mean size of the correlation over the bands, 0..1, to choose between ways of laying one on the other; 0 where
+        there is no band."""
+        return float(np.mean(np.abs(self.correlation))) if self.correlation else 0.0
 
     def _agrees(self, band: int) -> bool:
         strong = abs(self.correlation[band]) >= LEAST_CORRELATION and self.peak[band] >= LEAST_PEAK

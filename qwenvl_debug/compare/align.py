@@ -27,11 +27,13 @@ def align(correct: Picture, failing: Picture) -> Alignment:
         too little in common, mirrored, or too poor a fit.
     """
     key = (correct.sha256, failing.sha256)
-    if key not in _found:
+    found = _found.get(key)  # held on to, for another thread may clear what is remembered
+    if found is None:
+        found = _align(correct, failing)
         if len(_found) >= KEPT:
             _found.clear()
-        _found[key] = _align(correct, failing)
-    return _found[key]
+        _found[key] = found
+    return found
 
 
 def _align(correct: Picture, failing: Picture) -> Alignment:

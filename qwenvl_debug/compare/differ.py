@@ -267,9 +267,10 @@ def compare(
 
 
 def _neutral(correct: Run, failing: Run) -> tuple[Run, Run]:
-    """The neutral question about either case, asked once where it comes after the same pictures and words."""
+    """The neutral question about either case, asked once where one model gets it after the same pictures and words."""
     first = ask_neutral(correct)
-    same = replace(correct.case, question="?", expected=None) == replace(failing.case, question="?", expected=None)
+    cases = [replace(run.case, question="?", expected=None) for run in (correct, failing)]
+    same = correct.model is failing.model and cases[0] == cases[1]
     return first, first if same else ask_neutral(failing)
 
 

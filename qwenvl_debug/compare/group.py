@@ -10,7 +10,7 @@ import numpy as np
 
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import Normalisation, ask_neutral, map_stack
-from qwenvl_debug.maps.normalise import NORMALISATIONS
+from qwenvl_debug.maps.normalise import NORMALISATIONS, check_normalisation
 from qwenvl_debug.maps.words import word_query
 from qwenvl_debug.regions import Region, covers_of, score_maps
 
@@ -106,11 +106,12 @@ def compare_group(
             make one curve.
 
     Raises:
-        QueryError: too few others, runs of unlike models, target and word together, or a word that does not stand in
-            a question.
+        QueryError: too few others, runs of unlike models, target and word together, a word that does not stand in a
+            question, or no such normalisation.
         CaseError: a run would have to be asked again and holds no model.
         RegionError: a region cannot be drawn.
     """
+    check_normalisation(normalisation)
     runs = (one, *others)
     if len(others) < LEAST_OTHERS:
         raise QueryError(f"A group needs at least {LEAST_OTHERS} cases to be held against: add more.")

@@ -15,7 +15,7 @@ from qwenvl_debug.compare.differ import Comparison, compare
 from qwenvl_debug.compare.perturb import PERTURBATIONS, Perturbation, carried
 from qwenvl_debug.errors import Cancelled, QueryError
 from qwenvl_debug.maps import Normalisation, ask_neutral, map_stack
-from qwenvl_debug.maps.normalise import NORMALISATIONS
+from qwenvl_debug.maps.normalise import NORMALISATIONS, check_normalisation
 from qwenvl_debug.regions import Region, covers_of, region_mask, score_maps
 
 if TYPE_CHECKING:
@@ -187,12 +187,14 @@ def sweep(
         cancel: an event; when it is set the work stops.
 
     Raises:
-        QueryError: no such change, strength, picture or region.
+        QueryError: no such change, strength, picture, region or normalisation, or no target where the model says
+            nothing.
         CaseError, PictureError: as `model.ask`.
         RegionError: a region cannot be drawn.
         Cancelled: `cancel` was set.
     """
     kind = _perturbation(perturbation)
+    check_normalisation(normalisation)
     if not 0 <= picture < len(case.pictures):
         raise QueryError(f"This case has pictures 0 to {len(case.pictures) - 1}: there is no picture {picture}.")
     shown = case.pictures[picture]
@@ -212,6 +214,8 @@ def sweep(
             pictures[picture] = Picture.open(pixels, f"{shown.name}, {kind.title.lower()} {strength:g}")
         run = model.ask(replace(case, pictures=tuple(pictures)), max_new_tokens=max_new_tokens, cancel=cancel)
         target = target or case.expected or run.answer
+        if not target:
+            raise QueryError("The model said nothing to the picture as it is: give a target to follow.")
         asked = run if run.answer == target else model.ask(run.case, target=target, cancel=cancel)
         first = steps[0].run if steps else run
         right = run.right if run.right is not None else run.answer == first.answer
@@ -223,7 +227,7 @@ def sweep(
     if progress is not None:
         progress(len(wanted), len(wanted), "")
     flip = next((n for n, step in enumerate(steps) if not step.right), None) if steps[0].right else None
-    return Sweep(kind, tuple(steps), target or "", normalisation, flip)
+    return Sweep(kind, tuple(steps), target, normalisation, flip)
 
 
 def _perturbation(one: str | Perturbation) -> Perturbation:

@@ -93,6 +93,14 @@ def test_noise_and_flat_pictures_are_not_laid_on_each_other():
     assert align(flat[0], flat[0]).kind == "same frame"
 
 
+@pytest.mark.parametrize("shape", [(12, 12, 3), (40, 4000, 3)])
+def test_pictures_too_small_or_thin_to_tell_are_not_laid_on_each_other(shape):
+    rng = np.random.default_rng(0)
+    left, right = (Picture.open(rng.integers(0, 256, shape, dtype=np.uint8)) for _ in range(2))
+    assert align(left, right).kind == "by region"
+    assert align(left, left).kind == "same frame"
+
+
 def test_a_person_may_state_it_and_it_is_marked(gallery):
     pictures = gallery["pearl-fog"][0], gallery["cat-far"][0]
     said = stated("same frame", *pictures)

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
+from qwenvl_debug.case import Case
 from qwenvl_debug.compare import Alignment, common_grid, compare
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import jensen_shannon, question_query
@@ -210,3 +212,13 @@ def test_a_normalisation_that_needs_the_neutral_question_takes_its_runs(run):
     assert comparison.neutral is neutral
     assert comparison.divergence[0, 0] == 1
     assert np.isnan(comparison.divergence[0, 1])  # the question added nothing to the even head
+
+
+def test_each_of_two_models_is_asked_the_neutral_question(monkeypatch):
+    """A model and its fine-tuned sister on one picture: neither is held against the other's neutral answer."""
+    differ = import_module("qwenvl_debug.compare.differ")
+    monkeypatch.setattr(differ, "ask_neutral", lambda run: run.model)
+    case = Case(np.zeros((4, 4, 3), np.uint8), "Which animal?")
+    base, sister, again = (SimpleNamespace(model=model, case=case) for model in ("base", "sister", "base"))
+    assert differ._neutral(base, sister) == ("base", "sister")
+    assert differ._neutral(base, again) == ("base", "base")

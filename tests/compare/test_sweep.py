@@ -1,6 +1,7 @@
 """Changes in graded strength, and what they do to the answer: on pictures with known content and the bundled model."""
 
 import json
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -128,3 +129,17 @@ def test_without_an_expected_answer_the_first_answer_is_held_to(micro):
     assert made.target == made.steps[0].run.answer
     assert made.steps[0].asked is made.steps[0].run
     assert made.steps[1].alignment.kind == "registered"
+
+
+def test_a_sweep_without_any_answer_to_follow_is_refused(micro, pixels):
+    class Silent:
+        def ask(self, case, **more):
+            return replace(micro.ask(case, max_new_tokens=1), answer="")
+
+    with pytest.raises(QueryError, match="give a target to follow"):
+        sweep(Silent(), Case(pixels, QUESTION), "fog", (0.2,))
+
+
+def test_a_sweep_refuses_a_normalisation_that_there_is_not(micro, pixels):
+    with pytest.raises(QueryError, match="Normalisation is one of"):
+        sweep(micro, Case(pixels, QUESTION), "fog", (0.2,), regions=[MIDDLE], normalisation="none")
