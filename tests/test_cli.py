@@ -4,15 +4,19 @@ import csv
 import json
 import subprocess
 import sys
+from importlib import import_module
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from qwenvl_debug import cli
 from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.compare import compare
+from qwenvl_debug.maps import AttentionMap, Query
 from qwenvl_debug.model import load_model
 from tests.model.tiny import tiny_checkpoint
 
@@ -128,6 +132,20 @@ def test_compare_takes_a_view_and_an_alignment_that_a_person_states(folder, caps
     printed = json.loads(capsys.readouterr().out)
     assert printed["alignment"]["stated"] is True
     assert printed["ranking"] is printed["noise_floor"] is printed["most_different_layer"] is None
+
+
+def test_a_side_without_a_map_has_no_overlay_and_costs_the_other_nothing(folder, tmp_path):
+    picture = Picture.open(folder / "clear.png")
+    there, gone = (
+        AttentionMap(np.full((2, 3), v, np.float32), 0, 1, -1, Query((0,), ""), "added") for v in (1 / 6, np.nan)
+    )
+    side = SimpleNamespace(case=SimpleNamespace(pictures=(picture,)))
+    found = SimpleNamespace(
+        table=pd.DataFrame, layers=pd.DataFrame, ranking=None, opens_on=lambda: (1, -1), correct=side, failing=side
+    )
+    found.left, found.right = (SimpleNamespace(map=lambda layer, one=one: one) for one in (gone, there))
+    written = import_module("qwenvl_debug.cli.compare")._write(found, tmp_path)
+    assert [file.name for file in written] == ["table.csv", "layers.csv", "failing-layer-1.png"]
 
 
 def test_sweep_prints_every_strength_and_writes_its_pictures(folder, capsys, tmp_path):

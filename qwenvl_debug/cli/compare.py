@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from qwenvl_debug.cli.arguments import add_answer, add_json, add_model, load
 from qwenvl_debug.cli.output import DONE, about, give, output_folder, progress
 from qwenvl_debug.cli.region_arguments import SHAPES, add_region, paired
@@ -124,7 +126,8 @@ def _write(comparison: Comparison, folder: Path) -> list[Path]:
     if first is not None:
         layer = first[0]
         maps = {"correct": comparison.left.map(layer), "failing": comparison.right.map(layer)}
-        scale = max(float(one.values.max()) for one in maps.values()) or None
+        maps = {side: one for side, one in maps.items() if np.isfinite(one.values).all()}  # a side may have none there
+        scale = max((float(one.values.max()) for one in maps.values()), default=0.0) or None
         runs = {"correct": comparison.correct, "failing": comparison.failing}
         for side, one in maps.items():
             picture = runs[side].case.pictures[one.picture]

@@ -50,13 +50,22 @@ def hardware() -> Hardware:
 def free_main_memory() -> int:
     """Bytes of main memory that this process may still take; a container's limit counts."""
     free = psutil.virtual_memory().available
-    for limit, used in (  # of control groups version 2 and 1, as a container sees its own
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    for folder, limit, used, cached in (  # of control groups version 2 and 1, as a container sees its own
+        ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         with suppress(OSError, ValueError):  # no such file, or "max"
-            free = min(free, max(0, int(Path(limit).read_text()) - int(Path(used).read_text())))
+            left = int(Path(folder, limit).read_text()) - int(Path(folder, used).read_text())
+            free = min(free, max(0, left + _cached(Path(folder, "memory.stat"), cached)))
     return free
+
+
+def _cached(statistics: Path, name: str) -> int:
+    """Bytes of files read before, such as a checkpoint just fetched: counted as used, but given up when needed."""
+    with suppress(OSError, ValueError):
+        lines = (line.split() for line in statistics.read_text().splitlines())
+        return next((int(line[1]) for line in lines if line[0] == name), 0)
+    return 0
 
 
 def machine(device: torch.device) -> dict[str, str | int]:

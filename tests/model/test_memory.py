@@ -92,11 +92,12 @@ def test_memory_is_told_in_units_a_person_knows():
 def test_a_containers_limit_counts(monkeypatch, tmp_path):
     class Files(type(tmp_path)):
         def read_text(self):
-            return {"memory.max": "1000000", "memory.current": "400000"}[self.name]
+            stat = "anon 250000\ninactive_file 100000\nactive_file 50000\n"  # read before, given up when needed
+            return {"memory.max": "1000000", "memory.current": "400000", "memory.stat": stat}[self.name]
 
     monkeypatch.setattr("qwenvl_debug.model.machine.Path", Files)
     monkeypatch.setattr("qwenvl_debug.model.machine.suppress", lambda *_: __import__("contextlib").suppress(KeyError))
-    assert free_main_memory() == 600_000
+    assert free_main_memory() == 700_000
 
 
 def test_the_hardware_is_looked_up():
