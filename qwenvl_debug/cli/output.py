@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def give(
     """
     if options.json:
         ascii_only = getattr(sys.stdout, "encoding", "").lower().replace("-", "") != "utf8"
-        text = json.dumps(as_dict(), ensure_ascii=ascii_only, allow_nan=False, indent=2)
+        text = json.dumps(_defined(as_dict()), ensure_ascii=ascii_only, allow_nan=False, indent=2)
     elif getattr(options, "csv", False):
         text = as_csv().rstrip("\n")
     else:
@@ -44,6 +45,15 @@ def give(
     except OSError as error:
         drop_output()
         raise QwenVLDebugError(f"The result could not be written: {error.strerror}.") from None
+
+
+def _defined(value: Any) -> Any:
+    """The same with None for what is not a finite number, such as the odds of a model that overflows."""
+    if isinstance(value, dict):
+        return {key: _defined(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_defined(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def output_folder(folder: Path | None) -> Path | None:

@@ -42,7 +42,8 @@ class SelfCheck:
     """What a self-check found.
 
     Attributes:
-        max_error_language: greatest absolute difference of a weight, over all maps, heads and kept rows.
+        max_error_language: greatest absolute difference of a weight, over all maps, heads and kept rows; NaN where
+            a weight is not a number.
         max_error_vision: the same for the vision tower.
         same_answer: whether the answer with capture is the answer without.
         answer: the answer.
@@ -70,7 +71,8 @@ class SelfCheck:
     @property
     def ok(self) -> bool:
         """Whether everything agrees."""
-        near = max(self.max_error_language, self.max_error_vision) <= TOLERANCE
+        # Each by itself: what is not a number is not near, and Python's max() would pass over it.
+        near = self.max_error_language <= TOLERANCE and self.max_error_vision <= TOLERANCE
         return self.same_answer and near and all_passed(self.checks)
 
 
@@ -171,7 +173,7 @@ def _language_error(model: DebugModel, asked: Prompt, ids: Sequence[int], run: R
             stack.enter_context(recording(_EagerLanguage({module: n for n, module in modules.items()}, compare)))
         follow = LogitsProcessorList([_Follow(len(asked.ids), ids)])
         model.network.generate(**asked.feed(model.device), max_new_tokens=len(ids), logits_processor=follow)
-    return max(errors)
+    return float(np.max(errors))
 
 
 class _EagerVision(Recorder):
@@ -218,9 +220,9 @@ def _vision_error(model: DebugModel, asked: Prompt, run: Run) -> float:
     eager = _EagerVision(model.generation.vision_attention(model.network), wanted, resampler)
     with recording(eager):
         model.network(**asked.feed(model.device), use_cache=False, logits_to_keep=1)
-    error = 0.0
+    errors = [0.0]
     for trace, weights in zip(run.trace.resampled, eager.resampled, strict=True):
-        error = max(error, float(np.abs(trace.weights() - weights.numpy()).max()))
+        errors.append(float(np.abs(trace.weights() - weights.numpy()).max()))
     # Of a pair of frames, which the tower reads as one, the first stands for both.
     firsts = sorted({token.picture for token in run.tokens if token.picture is not None})
     for order, rows, trace in zip(orders, chosen, [run.vision[picture] for picture in firsts], strict=True):
@@ -230,8 +232,8 @@ def _vision_error(model: DebugModel, asked: Prompt, run: Run) -> float:
                 expected = np.zeros_like(ours)
                 inside = (order >= start) & (order < start + weights.shape[-1])
                 expected[:, inside] = weights[:, order[inside] - start]
-                error = max(error, float(np.abs(ours - expected).max()))
-    return error
+                errors.append(float(np.abs(ours - expected).max()))
+    return float(np.max(errors))
 
 
 def _eager_function(module: nn.Module) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:

@@ -64,5 +64,5 @@ def _boxes(run: Run) -> list[str]:
     for box in found:
         one = box.rectangle
         where = f"{one.x:.0f},{one.y:.0f},{one.width:.0f},{one.height:.0f}"
-        rows.append((printable(box.label), run.case.pictures[box.picture].name, where))
+        rows.append((printable(box.label), printable(run.case.pictures[box.picture].name), where))
     return ["Boxes in the answer:", *columns([("name", "picture", "x,y,width,height in pixels"), *rows])]

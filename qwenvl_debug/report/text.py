@@ -137,7 +137,9 @@ def sweep_text(made: Sweep) -> str:
             who = "the mean of its heads" if place[1] < 0 else f"head {place[1]}"
             lines.append(f"On {printable(name)}: share of the map of layer {place[0]}, {who} (what chance gives).")
     if made.flip is not None:
-        lines += ["", f"The answer is no longer right from strength {made.steps[made.flip].strength:g} on."]
+        again = any(step.right for step in made.steps[made.flip :])
+        more = ", but right again further on." if again else " on."
+        lines += ["", f"The answer is no longer right from strength {made.steps[made.flip].strength:g}{more}"]
     elif first.right:
         lines += ["", "The answer stays right at every strength that was tried."]
     else:

@@ -39,6 +39,21 @@ def test_wrong_weights_fail(kind, tiny, wide_case, monkeypatch):
     assert found.same_answer
 
 
+@pytest.mark.parametrize("kind", [Trace, VisionTrace])
+def test_weights_that_are_not_numbers_fail(kind, tiny, wide_case, monkeypatch):
+    """A tower that overflows in 16 bits leaves such: they are not passed over for the numbers beside them."""
+    right = kind.weights
+
+    def broken(self, layer, *args, **kwargs):
+        return right(self, layer, *args, **kwargs) * (np.nan if layer == 1 else 1)
+
+    monkeypatch.setattr(kind, "weights", broken)
+    monkeypatch.setattr("qwenvl_debug.model.selfcheck.run_checks", lambda _: ())
+    found = check(tiny(), wide_case, max_new_tokens=3)
+    assert np.isnan(found.max_error_language if kind is Trace else found.max_error_vision)
+    assert not found.ok
+
+
 def test_another_answer_fails(tiny, wide_case, monkeypatch):
     monkeypatch.setattr(type(tiny()), "plain", lambda *_: [1, 2, 3])
     assert not check(tiny(), wide_case, max_new_tokens=3).ok
