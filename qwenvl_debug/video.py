@@ -31,7 +31,8 @@ class Video:
 
     Attributes:
         frames: in the order of time, all of one size.
-        seconds: when each was taken, from the beginning of the video.
+        seconds: when each was taken, from the beginning of the video, at the one rate that its file names; in a
+            film of changing rate, as phones make them, that is an approximation.
         name: what to call it on screen.
     """
 
