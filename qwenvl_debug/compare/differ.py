@@ -15,7 +15,7 @@ from qwenvl_debug.compare.distance import with_mean
 from qwenvl_debug.compare.figures import DISTANCE, SHARE, Figures, figures
 from qwenvl_debug.compare.grids import Overlap, overlap
 from qwenvl_debug.compare.noise import NoiseFloor
-from qwenvl_debug.compare.rank import Ranking, rank
+from qwenvl_debug.compare.rank import Ranking, rank, records
 from qwenvl_debug.compare.region_mass import RegionChoice, RegionMass, region_masses
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import NORMALISATIONS, MapStack, Normalisation, Query, answer_query, ask_neutral, map_stack
@@ -178,8 +178,8 @@ class Comparison:
             "ranking": None if self.ranking is None else self.ranking.to_dict(),
             "most_different_layer": self.most_different_layer(),
             "regions": [one.to_dict() for one in self.regions],
-            "layers": _records(self.layers()),
-            "heads": _records(self.table()),
+            "layers": records(self.layers()),
+            "heads": records(self.table()),
         }
 
 
@@ -278,7 +278,3 @@ def _frame(**columns: np.ndarray) -> pandas.DataFrame:
     import pandas  # half a second that `qwenvl-debug --help` need not wait for
 
     return pandas.DataFrame(columns)
-
-
-def _records(table: pandas.DataFrame) -> list[dict[str, Any]]:
-    return [{key: None if value != value else value for key, value in row.items()} for row in table.to_dict("records")]

@@ -53,8 +53,8 @@ class Ranking:
         return {
             "top": None if top is None else {"layer": top[0], "head": top[1]},
             "share_of_heads_above": None if np.isnan(self.share_above()) else self.share_above(),
-            "layers": _records(self.layers),
-            "heads": _records(self.heads),
+            "layers": records(self.layers),
+            "heads": records(self.heads),
         }
 
 
@@ -107,5 +107,6 @@ def _table(
     )
 
 
-def _records(table: pandas.DataFrame) -> list[dict[str, Any]]:
+def records(table: pandas.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a table, JSON-ready (NaN as None)."""
     return [{key: None if value != value else value for key, value in row.items()} for row in table.to_dict("records")]

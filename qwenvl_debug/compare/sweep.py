@@ -13,6 +13,7 @@ from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.compare.alignment import Alignment
 from qwenvl_debug.compare.differ import Comparison, compare
 from qwenvl_debug.compare.perturb import PERTURBATIONS, Perturbation, carried
+from qwenvl_debug.compare.rank import records
 from qwenvl_debug.errors import Cancelled, QueryError
 from qwenvl_debug.maps import Normalisation, ask_neutral, map_stack
 from qwenvl_debug.maps.normalise import NORMALISATIONS, check_normalisation
@@ -132,7 +133,6 @@ class Sweep:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the change, the target, the flip and the table (NaN as None)."""
-        records = self.table().to_dict("records")
         heads = {name: self.best_head(name) for name in self.steps[0].masses}
         return {
             "perturbation": self.perturbation.name,
@@ -143,7 +143,7 @@ class Sweep:
             "normalisation": self.normalisation,
             "flip": None if self.flip is None else {"step": self.flip, "strength": self.steps[self.flip].strength},
             "mass_of": {name: place and {"layer": place[0], "head": place[1]} for name, place in heads.items()},
-            "steps": [{k: None if v != v else v for k, v in one.items()} for one in records],
+            "steps": records(self.table()),
         }
 
     def _mass(self, step: int, region: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from qwenvl_debug.errors import RegionError
-from qwenvl_debug.maps import MapStack, Query, map_stack
+from qwenvl_debug.maps import MEAN, MapStack, Query, map_stack
 from qwenvl_debug.regions.at_once import at_once
 from qwenvl_debug.regions.mask import coverage, region_mask
 from qwenvl_debug.regions.measures import REGION_MEASURES
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from qwenvl_debug.model import Run
 
-MEAN = -1
 CHUNK = 130_000  # map cells worked on at once: what is made of them stays in the processor's cache
 
 
