@@ -81,6 +81,6 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or len(text) > 7:
+    if not text.isdecimal() or len(text) > 7:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of tokens")
     return int(text)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from qwenvl_debug.errors import ModelLoadError
 from qwenvl_debug.model import lora
 from qwenvl_debug.model.families import Family, family_of
-from qwenvl_debug.model.machine import Hardware, hardware
+from qwenvl_debug.model.machine import Hardware, hardware, known_device
 from qwenvl_debug.model.memory import skeleton, stored_bytes
 from qwenvl_debug.model.modes import MODES
 from qwenvl_debug.model.place import Place, Wishes, ways
@@ -143,7 +143,10 @@ def forecast(
     Raises:
         ModelLoadError: see `load_model`.
     """
-    found, there, wishes = inspect(name, local_files_only=local_files_only), there or hardware(), wishes or Wishes()
+    wishes = wishes or Wishes()
+    if there is None and wishes.device is not None:
+        known_device(wishes.device)
+    found, there = inspect(name, local_files_only=local_files_only), there or hardware()
     places = {}
     for mode in MODES.values():
         open_ways = ways(

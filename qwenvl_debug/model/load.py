@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from threading import Event
 from typing import Any
 
@@ -20,7 +19,7 @@ from qwenvl_debug.errors import Cancelled, ModelLoadError
 from qwenvl_debug.model import lora
 from qwenvl_debug.model.debug_model import DebugModel
 from qwenvl_debug.model.forecast import inspect
-from qwenvl_debug.model.machine import hardware
+from qwenvl_debug.model.machine import hardware, known_device
 from qwenvl_debug.model.modes import mode_of
 from qwenvl_debug.model.parts import read_image_processor, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
@@ -178,12 +177,7 @@ def _make_greedy(
 def _device(device: str | torch.device | None, max_memory: object) -> str | None:
     if max_memory is not None:
         return "auto"
-    if device is None or device == "auto":
-        return device
-    with suppress(Exception):
-        torch.empty(0, device=device)
-        return str(device)
-    raise ModelLoadError(f"There is no device “{device}” here: use device='cpu'.")
+    return None if device is None else known_device(device)
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

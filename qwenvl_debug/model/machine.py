@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from qwenvl_debug.errors import ModelLoadError
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -45,6 +47,19 @@ def hardware() -> Hardware:
     if torch.backends.mps.is_available():
         return Hardware("mps", (), free_main_memory())
     return Hardware("cpu", (), free_main_memory())
+
+
+def known_device(device: str | torch.device) -> str:
+    """The name of a device that is there; "auto" always is.
+
+    Raises:
+        ModelLoadError: there is none of this name.
+    """
+    with suppress(Exception):  # torch has many ways to say so
+        if device != "auto":
+            torch.empty(0, device=device)
+        return str(device)
+    raise ModelLoadError(f"There is no device “{device}” here: use device='cpu'.")
 
 
 def free_main_memory() -> int:

@@ -59,7 +59,7 @@ def shares_table(sides: list[PartShares], part: str) -> pd.DataFrame:
 def _called(name: str) -> str:
     """“picture 2” of the name “1: tower.png”; turns and times are called what they are."""
     number, colon, _ = name.partition(": ")
-    return f"picture {int(number) + 1}" if colon and number.isdigit() else name
+    return f"picture {int(number) + 1}" if colon and number.isdecimal() else name
 
 
 def _table(part: str, sides: list[PartShares]) -> None:

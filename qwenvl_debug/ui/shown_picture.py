@@ -17,7 +17,7 @@ def choose(choice: Choice) -> Choice:
         return choice
     state = st.session_state
     link = state.get("link", {}).get("picture", "")
-    wished = state.get(NUMBER, int(link) if link.isdigit() else 0)
+    wished = state.get(NUMBER, int(link) if link.isdecimal() else 0)
     state[NUMBER] = wished if isinstance(wished, int) and 0 <= wished < choice.count else 0
     seconds = choice.correct.seconds
     if seconds:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from qwenvl_debug.errors import ModelLoadError
 from qwenvl_debug.model import load_model
 from qwenvl_debug.model.forecast import forecast, inspect
 from qwenvl_debug.model.machine import Hardware, free_main_memory, hardware
@@ -87,6 +88,11 @@ def test_a_checkpoint_published_in_few_bits_counts_as_it_is_stored(checkpoint, t
 
 def test_memory_is_told_in_units_a_person_knows():
     assert [size_text(n) for n in (17_240_000_000, 45_000_000, 1_000_000_000)] == ["17.2 GB", "45 MB", "1.0 GB"]
+
+
+def test_nothing_is_promised_of_a_device_that_is_not_there():
+    with pytest.raises(ModelLoadError, match="There is no device “nowhere” here"):
+        forecast("micro", wishes=Wishes(device="nowhere"))
 
 
 def test_a_containers_limit_counts(monkeypatch, tmp_path):
