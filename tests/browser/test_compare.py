@@ -231,6 +231,7 @@ def test_every_layer_and_head_is_shown_small_and_opened_by_a_click_or_the_keys_i
     expect(page.locator(".mosaic.layers .mosaic-title")).to_have_text("Every layer, head 1")
     assert len(visit.frames) == before
     page.locator(".mosaic.heads summary").click()
+    expect(heads.first).to_be_hidden()
     page.reload()
     visit.wait_until_answered()
     expect(heads.first).to_be_hidden()
