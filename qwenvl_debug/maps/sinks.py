@@ -111,7 +111,9 @@ def _level(kinds: Sequence[np.ndarray]) -> np.ndarray:
     found = np.zeros(kinds[0].shape[-1])
     left = np.ones(len(found), dtype=bool)
     while left.any():
-        level = np.min([_bright(weights[..., left]) for weights in kinds], axis=0)
+        # Most layers have no sink, and choosing all cells would copy every weight.
+        remaining = kinds if left.all() else [weights[..., left] for weights in kinds]
+        level = np.min([_bright(weights) for weights in remaining], axis=0)
         found[left] = level
         if not (level >= AGREE).any():
             break
@@ -126,7 +128,8 @@ def _bright(weights: np.ndarray) -> np.ndarray:
     """
     total = weights.sum(axis=-1, keepdims=True)
     rows = int((total > 0).sum())
-    return (weights > TIMES / weights.shape[-1] * total).sum(axis=(0, 1)) / max(rows, 1)
+    bright = weights > TIMES / weights.shape[-1] * total
+    return np.count_nonzero(bright.reshape(-1, bright.shape[-1]), axis=0) / max(rows, 1)
 
 
 def _kinds_of_rows(run: Run) -> list[list[int]]:

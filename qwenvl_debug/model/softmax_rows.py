@@ -34,18 +34,20 @@ def softmax_rows(
     group, rows, keys = query.shape[0] // key.shape[0], query.shape[1], key.shape[1]
     width = width or keys
     shared = sorted({head // group for head in heads})
-    # The columns without a key are there from the start: to add them to the result would copy all of it.
-    wide = torch.zeros(len(shared), width, key.shape[2])
+    # The columns without a key are there from the start: to add them to the result would copy all of it. For the same
+    # reason it is the queries that are scaled, which are few, and not their products with the keys.
+    wide = torch.empty(len(shared), width, key.shape[2])
     wide[:, :keys] = key if len(shared) == key.shape[0] else key[shared]
+    wide[:, keys:] = 0
+    query = query.float() * scaling
     if list(heads) == list(range(query.shape[0])):
-        result = torch.bmm(query.float().reshape(len(shared), group * rows, -1), wide.mT).reshape(-1, rows, width)
+        result = torch.bmm(query.reshape(len(shared), group * rows, -1), wide.mT).reshape(-1, rows, width)
     else:
         result = torch.empty(len(heads), rows, width)
         for number, one in enumerate(shared):
             slots = [slot for slot, head in enumerate(heads) if head // group == one]
-            asking = query[[heads[slot] for slot in slots]].float().flatten(0, 1)
+            asking = query[[heads[slot] for slot in slots]].flatten(0, 1)
             result[slots] = (asking @ wide[number].T).unflatten(0, (len(slots), -1))
-    result.mul_(scaling)
     if width > keys:
         result[..., keys:] = float("-inf")
     if hidden is not None and (columns := hidden.any(0).nonzero()).numel():

@@ -22,7 +22,7 @@ HELP = (
 )
 NOTHING = (
     "**Nothing differs beyond harmless changes.** No layer and no head tells the two runs apart by more than a shift "
-    "of one pixel, 2 % more light or saving as JPEG would."
+    "of two pixels, 2 % more light or saving as JPEG would."
 )
 
 

@@ -15,7 +15,7 @@ from qwenvl_debug.maps import question_query
 from qwenvl_debug.micro.gallery import pairs
 from qwenvl_debug.regions import Region, mask_from_png
 
-CHOSEN = ("pearl-fog", "cat-tilt")
+CHOSEN = ("pearl-fog", "cat-tilt", "cat-far")
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_a_run_against_itself_differs_by_exactly_nothing_and_nothing_ranks(measu
 
 @pytest.mark.parametrize(
     "change",
-    [lambda p: shifted(p, 2, 0), lambda p: shifted(p, 0, -2), lambda p: jpeg(p, 90)],
-    ids=["right", "up", "jpeg"],
+    [lambda p: shifted(p, 2, 0), lambda p: shifted(p, 0, -2), lambda p: shifted(p, 2, 2), lambda p: jpeg(p, 90)],
+    ids=["right", "up", "right and down", "jpeg"],
 )
 def test_at_most_5_percent_of_heads_of_a_harmless_copy_rank_above_the_noise(micro, measured, change):
     for made, regions in measured.values():
@@ -121,6 +121,14 @@ def test_the_floor_is_the_most_any_head_of_the_layer_or_any_layer_was_moved_time
     assert np.isnan(floor[1]).all()
     distance = floor_of([Figures({DISTANCE: np.array([[0.01, 0.03, 0.02]], np.float32)})])[DISTANCE]
     assert distance[0] == pytest.approx(np.array([0.03, 0.03, 0.02]) * MARGIN**2)
+
+
+def test_a_picture_with_nothing_in_it_has_a_noise_floor_too(micro):
+    """Its shifted copy cannot be laid on it by what is seen; it still lies edge on edge."""
+    run = micro.ask(Case(np.full((240, 320, 3), 128, np.uint8), "Which tower is this?"), max_new_tokens=4)
+    floor = noise_floor(run).floor
+    assert not np.isnan(floor[DISTANCE]).any()
+    assert (floor[DISTANCE] > 0).all()
 
 
 def test_harmless_changes_are_harmless():
