@@ -179,7 +179,7 @@ def noise_floor(
     found = []
     for _, copy in copies:
         other = map_stack(copy, query, picture, normalisation, neutral=neutral)
-        # Laid on each other as any two pictures are: a shift that is found out costs some sharpness, which is noise too.
+        # Laid on each other as any two pictures are: a shift that is found costs some sharpness, which is noise too.
         # A picture with too little in it to find anything out lies edge on edge, as is known of these copies.
         laid = align(shown, copy.case.pictures[picture]).homography
         pieces = overlap((grid, grid), (size, size), np.eye(3) if laid is None else laid)
