@@ -20,7 +20,7 @@ from pathlib import Path
 SIZES = {
     "44 M": {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 12, "num_attention_heads": 8},
     "146 M": {"hidden_size": 896, "intermediate_size": 2432, "num_hidden_layers": 16, "num_attention_heads": 14},
-    "387 M": {"hidden_size": 1280, "intermediate_size": 3456, "num_hidden_layers": 22, "num_attention_heads": 20},
+    "392 M": {"hidden_size": 1280, "intermediate_size": 3456, "num_hidden_layers": 22, "num_attention_heads": 20},
 }
 """Language models of three sizes; each number of parameters is in fact counted."""
 

@@ -24,7 +24,7 @@ from qwenvl_debug.model.modes import mode_of
 from qwenvl_debug.model.parts import read_image_processor, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
 from qwenvl_debug.model.safety import check_files
-from qwenvl_debug.model.source import ADAPTER, MICRO, download, fingerprint
+from qwenvl_debug.model.source import MICRO, download, fingerprint
 from qwenvl_debug.model.weights import can_quantise, kept_whole, read_network
 from qwenvl_debug.settings import read_settings
 
@@ -131,7 +131,7 @@ def load_model(
     stop_ids = _make_greedy(network, tokenizer, family.stops)
     revision = found.revision or fingerprint(folder)
     if found.adapter is not None:  # or answers of its base, and of its earlier training, would count as its own
-        revision += f"+{fingerprint(found.adapter.folder, ADAPTER)}"
+        revision += f"+{fingerprint(found.adapter.folder)}"
     report(STEPS, "ready")
     return DebugModel(
         name=shown,

@@ -5,7 +5,7 @@ The network is built without memory (on torch's "meta" device), so its weights a
 bits that each would be stored in. Beside them stand three things that grow with the question: the cache of keys and
 values, the work of the widest moment (the vision tower, or the language model reading the prompt), and what capture
 keeps. Attention itself needs little: the fast kernels never hold a matrix of tokens x tokens, and neither does capture.
-Not counted is what the program takes without a model, about 0.7 GB.
+Not counted is what the program takes without a model, about 0.5 GB.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def estimate(
     return Estimate(
         weights=_weigh(network, size, bits),
         cache=2 * keys + _states(network.config, size),
-        work=max(_looking(patches, eyes, size), _reading(tokens, text, size)) + _unpacking(network, bits),
+        work=max(_looking(patches, eyes, size), _reading(tokens, text, size)) + _unpacking(network, bits, tokens),
         capture=queries + rows,
         parameters=sum(weight.numel() for weight in network.parameters()),
         dtype=str(dtype).removeprefix("torch."),
@@ -201,9 +201,13 @@ def _reading(tokens: int, text: Mapping[str, int], size: int) -> int:
     return tokens * max(attention, mlp) * size + 3 * text["vocabulary"] * 4
 
 
-def _unpacking(network: nn.Module, bits: int | None) -> int:
-    """On a CPU bitsandbytes reorders a matrix of 4 bits at its first use, by way of int32 and two of uint8."""
-    return 6 * max((one.weight.numel() for one in few_bits(network, bits)), default=0) if bits == 4 else 0
+def _unpacking(network: nn.Module, bits: int | None, tokens: int) -> int:
+    """What bitsandbytes passes through on a CPU: with 4 bits a matrix is reordered at its first use, by way of int32
+    and two of uint8; with 8 bits products are int32, then twice float32."""
+    matrices = few_bits(network, bits)
+    if bits == 8:
+        return tokens * 12 * max((one.out_features for one in matrices), default=0)
+    return 6 * max((one.weight.numel() for one in matrices), default=0)
 
 
 def _states(config: Any, size: int) -> int:

@@ -84,14 +84,15 @@ def download(name: str, revision: str, local_files_only: bool, *, pickled: bool 
         )
 
 
-def fingerprint(folder: Path, config: str = CONFIG) -> str:
-    """Twelve digits that change when the configuration or the weights do.
+def fingerprint(folder: Path) -> str:
+    """Twelve digits that change when anything that is read of a checkpoint does: weights, configurations, tokenizer and
+    chat template.
 
     Of each file the size, the first and the last 8 MB are read, so that large checkpoints take no time.
     """
     digest, part = hashlib.sha256(), 8_000_000
-    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-    for path in [folder / config, *weights]:
+    patterns = _READ if any(folder.glob("*.safetensors")) else (*_READ, "*.bin")
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:

@@ -97,7 +97,7 @@ def look(model: str, choice: Choice) -> None:
     st.markdown(reading(ranked or comparison))
     if said := reading_of((comparison.left, comparison.right), pictures):
         st.markdown(plain(said))
-    pair_badges(job.view("checks", checks_of_pair))
+    pair_badges(job.view("checks", checks_of_pair), (answers.correct.provenance, answers.failing.provenance))
     parts_panel(comparison)
     with st.container(border=True):
         if ranked is not None:

@@ -1,4 +1,4 @@
-"""How a page says whether a run can be believed: one small badge, with what was checked in its help text."""
+"""How a page says whether a run can be believed, and how it was made: small badges, with the whole in their help."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from qwenvl_debug.ui.sentence import plain
+
 if TYPE_CHECKING:
-    from qwenvl_debug.model import Run
+    from qwenvl_debug.model.run import Provenance
     from qwenvl_debug.model.run_checks import Check
     from qwenvl_debug.ui.answers import Answers
 
@@ -20,24 +22,20 @@ _PLAIN = {
 }
 
 
-def run_badge(run: Run) -> None:
-    """Draw the badge of a run. A check that fails is shown in red with its name, never hidden.
+def pair_badges(checks: tuple[tuple[Check, ...], tuple[Check, ...]], made: tuple[Provenance, Provenance]) -> None:
+    """Draw what is known of a correct and a failing run: their checks, from `checks_of_pair`, and how they ran.
 
     Args:
-        run: fresh or from the store.
+        checks: of either side. One that fails is shown in red with its name, never hidden.
+        made: where either side came from; said once where both ran in the same way.
     """
-    from qwenvl_debug.model.run_checks import run_checks  # where a run is, the model's room is loaded already
-
-    label, colour, icon, tip = badge(run_checks(run))
-    st.badge(label, color=colour, icon=icon, help=tip)
-
-
-def pair_badges(checks: tuple[tuple[Check, ...], tuple[Check, ...]]) -> None:
-    """Draw the badges of a correct and a failing run side by side, from `checks_of_pair`."""
     with st.container(horizontal=True):
         for side, found in zip(("Correct", "Failing"), checks, strict=True):
             label, colour, icon, tip = badge(found)
             st.badge(f"{side}: {label[0].lower()}{label[1:]}", color=colour, icon=icon, help=tip)
+        ways = [way(one) for one in made]
+        for label, tip in ways[:1] if ways[0] == ways[1] else ways:
+            st.badge(label, color="gray", help=tip)
 
 
 def checks_of_pair(answers: Answers) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
@@ -59,3 +57,22 @@ def badge(checks: tuple[Check, ...]) -> tuple[str, str, str, str]:
     if failed:
         return f"Do not trust: {', '.join(check.name for check in failed)}", "red", "⚠️", tip
     return f"{len(checks)} checks passed", "green", "✔️", tip
+
+
+def way(made: Provenance) -> tuple[str, str]:
+    """How a run was made, in a few words and in full (Markdown); a run kept by an older version may say less."""
+    said = made.settings
+    precision = said.get("dtype", "unknown precision")
+    if said.get("bits"):
+        precision = f"{said['bits']}-bit with {precision}"
+    vision = said.get("vision_layers")
+    lines = [
+        f"- Model: {plain(made.model)}, {plain(made.family)}",
+        f"- Revision: {plain(made.revision)}",
+        f"- Weights: {precision}, on {said.get('device', 'an unknown device')}",
+        f"- Attention kept: the language layers'{f', and of {len(vision)} vision blocks' if vision else ''}",
+    ]
+    if area := said.get("picture_area"):
+        lines.append(f"- Pictures are resized to between {area[0]:,} and {area[1]:,} pixels")
+    lines += [f"- {name} {version}" for name, version in made.versions.items() if name != "python"]
+    return f"{precision} on {said.get('device', 'an unknown device')}", "\n".join(lines)

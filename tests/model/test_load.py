@@ -15,6 +15,7 @@ from qwenvl_debug.case import Case
 from qwenvl_debug.errors import Cancelled, ModelLoadError, QwenVLDebugError
 from qwenvl_debug.model import load_model
 from qwenvl_debug.model.families import FAMILIES
+from qwenvl_debug.model.source import fingerprint
 from qwenvl_debug.model.weights import PatchProduct
 from tests.model.tiny import EVERY_FAMILY
 
@@ -139,6 +140,16 @@ def test_a_checkpoint_of_the_hub_goes_through_the_same_door(copy, monkeypatch, w
 def test_a_device_that_is_not_there_is_refused(checkpoint):
     with pytest.raises(ModelLoadError, match="no device “abacus”"):
         load_model(checkpoint("qwen3_vl"), device="abacus")
+
+
+def test_the_revision_of_a_folder_changes_with_its_tokenizer_and_its_chat_template(copy):
+    """Or an answer to the words as they were would be given out for the words as they are."""
+    seen = {load_model(copy).revision}
+    for name in ("tokenizer_config.json", "chat_template.jinja"):
+        with (copy / name).open("a", encoding="utf-8") as file:
+            file.write("\n")
+        seen.add(fingerprint(copy))
+    assert len(seen) == 3
 
 
 def test_the_revision_of_a_folder_changes_with_its_weights(copy):

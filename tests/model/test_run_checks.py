@@ -9,7 +9,7 @@ from qwenvl_debug.case import Case
 from qwenvl_debug.model import Trace
 from qwenvl_debug.model.run import Grid
 from qwenvl_debug.model.run_checks import all_passed, run_checks
-from qwenvl_debug.ui.run_badge import badge
+from qwenvl_debug.ui.run_badge import badge, way
 from tests.model.tiny import EVERY_FAMILY
 
 
@@ -72,3 +72,14 @@ def test_the_badge_shows_what_failed(run):
     label, colour, _, tip = badge(run_checks(replace(run, grids=run.grids[:1])))
     assert (label, colour) == ("Do not trust: pictures", "red")
     assert "✗ Cells and picture tokens match: a picture has no grid" in tip
+
+
+def test_a_run_says_in_which_precision_and_where_it_was_made(run):
+    label, tip = way(run.provenance)
+    assert label == "float32 on cpu"
+    assert "transformers" in tip
+    few = replace(
+        run.provenance, settings=run.provenance.settings | {"bits": 4, "dtype": "bfloat16", "device": "cuda:0"}
+    )
+    assert way(few)[0] == "4-bit with bfloat16 on cuda:0"
+    assert way(replace(run.provenance, settings={}))[0] == "unknown precision on an unknown device"
