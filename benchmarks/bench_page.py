@@ -49,17 +49,21 @@ def server() -> None:
     """What the server does for the page, one by one."""
     choice = large_pair.pair()
     answers = large_pair.answered(choice)
-    query = {"left": "t", "right": "t", "shows": "picture"}
-    comparison, maps = timed(
-        "first comparison, alignment and maps", lambda: compare_view._compared(query, 0, None, answers)
-    )
+    query = {"left": "t", "right": "t", "shows": "picture", "align": ""}
+    shown = choice.correct.pictures[0], choice.failing.pictures[0]
+
+    def compared(**other: str) -> Any:
+        alignment, _ = compare_view._alignment(*shown, "")
+        return compare_view._compared({**query, **other}, 0, None, alignment, answers)
+
+    comparison, maps = timed("first comparison, alignment and maps", compared)
     timed(
         "the same with other words",
-        lambda: compare_view._compared({**query, "left": "q1", "right": "q1"}, 0, None, answers),
+        lambda: compared(left="q1", right="q1"),
     )
     timed(
         "the same words, sinks left out",
-        lambda: compare_view._compared({**query, "shows": "no_sinks"}, 0, None, answers),
+        lambda: compared(shows="no_sinks"),
     )
     timed("sinks of one side", lambda: find_sinks(answers.forced[1]))
     seed = {"id": "0", "layer": 0, "head": -1}

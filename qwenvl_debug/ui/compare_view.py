@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from qwenvl_debug.compare import Alignment, Comparison, align, compare
+from qwenvl_debug.compare import Alignment, Comparison, align, compare, stated
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import NORMALISATIONS, find_sinks
 from qwenvl_debug.ui import archive, follow_up, measured, pairs, state
@@ -57,17 +57,26 @@ def look(model: str, choice: Choice) -> None:
         keeper(place, state.going(), key="compare_keeper")
         return
     wanted = state.query_for(scope, default_ref(answers))
+    alignment, refused = _alignment(*choice.pictures, wanted["align"])
+    if refused:
+        st.caption(plain(refused))
+        wanted = {**wanted, "align": ""}
+        state.choose_query(scope, wanted)
     needs_neutral = NORMALISATIONS[wanted["shows"]].needs_neutral
     neutral = measured.neutral_runs(model, choice) if needs_neutral else None
     query = {**wanted, "shows": "picture"} if needs_neutral and neutral is None else wanted
     try:
-        comparison, maps = job.view(("maps", number, *query.values()), partial(_compared, query, number, neutral))
+        comparison, maps = job.view(
+            ("maps", number, *query.values()), partial(_compared, query, number, neutral, alignment)
+        )
     except QueryError as error:
         st.caption(plain(f"{error} The whole answer is shown instead."))
         asking = default_ref(answers)
-        wanted = query = {"left": asking, "right": asking, "shows": "picture"}
+        wanted = query = {**wanted, "left": asking, "right": asking, "shows": "picture"}
         state.choose_query(scope, query)
-        comparison, maps = job.view(("maps", number, *query.values()), partial(_compared, query, number, None))
+        comparison, maps = job.view(
+            ("maps", number, *query.values()), partial(_compared, query, number, None, alignment)
+        )
     archive.keep_comparison(comparison)
     pictures = choice.pictures
     bring_truth(pairs.gallery().get(choice.address.get("pair")), [picture.sha256 for picture in pictures])
@@ -125,7 +134,7 @@ def _chosen(scope: tuple[str, ...]) -> None:
 
 
 def _compared(
-    query: dict[str, str], picture: int, neutral: tuple[Run, Run] | None, answers: Answers
+    query: dict[str, str], picture: int, neutral: tuple[Run, Run] | None, alignment: Alignment, answers: Answers
 ) -> tuple[Comparison, tuple[dict[str, Any], dict[str, Any]]]:
     """The comparison for the words that ask, and its maps as they are sent."""
     correct, correct_query = query_of(answers, 0, query["left"])
@@ -138,17 +147,21 @@ def _compared(
         picture=picture,
         normalisation=query["shows"],
         neutral=neutral,
-        alignment=_alignment(correct.case.pictures[picture], failing.case.pictures[picture]),
+        alignment=alignment,
     )
     return made, tuple(
         {"maps": maps_payload(stack), "imageShare": share_payload(stack)} for stack in (made.left, made.right)
     )
 
 
-def _alignment(correct: Picture, failing: Picture) -> Alignment:
-    return _found_alignment(correct.sha256, failing.sha256, correct, failing)
+def _alignment(correct: Picture, failing: Picture, kind: str) -> tuple[Alignment, str]:
+    """How the pictures lie on each other, found out or as a person states it; and why that is refused, or nothing."""
+    try:
+        return _laid(correct.sha256, failing.sha256, kind, correct, failing), ""
+    except QueryError as error:
+        return _laid(correct.sha256, failing.sha256, "", correct, failing), str(error)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _found_alignment(sha: str, other_sha: str, _correct: Picture, _failing: Picture) -> Alignment:
-    return align(_correct, _failing)
+def _laid(sha: str, other_sha: str, kind: str, _correct: Picture, _failing: Picture) -> Alignment:
+    return stated(kind, _correct, _failing) if kind else align(_correct, _failing)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import streamlit as st
 
+from qwenvl_debug.compare.alignment import KINDS
 from qwenvl_debug.maps import NORMALISATIONS
 from qwenvl_debug.settings import read_settings
 from qwenvl_debug.ui import talk_form
@@ -54,7 +55,9 @@ def begin(pair_ids: list[str]) -> None:
 
 
 def query_for(scope: Any, default: str) -> dict[str, str]:
-    """Who asks and what is shown for this comparison: {left, right, shows}. The link's wish counts the first time.
+    """Who asks, what is shown and how the pictures lie on each other, for this comparison: {left, right, shows, align}.
+
+    align is "" where that is found out. The link's wish counts the first time.
 
     Args:
         scope: what tells comparisons apart.
@@ -67,16 +70,18 @@ def query_for(scope: Any, default: str) -> dict[str, str]:
             "left": link.get("left", default),
             "right": link.get("right", default),
             "shows": link["shows"] if link.get("shows") in NORMALISATIONS else "picture",
+            "align": link["align"] if link.get("align") in KINDS else "",
         }
     return queries[scope]
 
 
 def choose_query(scope: Any, chosen: Any) -> None:
-    """Take over what the viewer sent; anything but three short texts is left aside."""
+    """Take over what the viewer sent; anything but short texts that mean something is left aside."""
     if not isinstance(chosen, dict):
         return
     wanted = {name: str(chosen.get(name, ""))[:LONGEST_REF] for name in ("left", "right", "shows")}
-    if wanted["shows"] in NORMALISATIONS:
+    wanted["align"] = str(chosen.get("align", ""))
+    if wanted["shows"] in NORMALISATIONS and wanted["align"] in ("", *KINDS):
         st.session_state.setdefault("queries", {})[scope] = wanted
 
 

@@ -17,7 +17,7 @@ SCOPE = (
     "seconds", "seconds2",
 )  # fmt: skip
 """Names in the address that tell one comparison from another."""
-VIEW = ("layer", "head", "left", "right", "shows", "overlay", "region", "asks", "measure", "picture")
+VIEW = ("layer", "head", "left", "right", "shows", "align", "overlay", "region", "asks", "measure", "picture")
 """Names in the address that say what is shown of a comparison."""
 
 
@@ -50,8 +50,8 @@ def viewer(
 
     Args:
         data: what `viewer_data` makes; any change sends all of it again.
-        key: the component's key; `st.session_state[key]["query"]` holds {left, right, shows} once someone chose.
-        on_query: called when someone chooses other words, or another normalisation.
+        key: the component's key; `st.session_state[key]["query"]` holds {left, right, shows, align} once someone chose.
+        on_query: called when someone chooses other words, another normalisation or another alignment.
         on_sinks: called when someone wants to see the sinks.
     """
     _VIEWER(data=data, key=key, on_query_change=on_query, on_sinks_change=on_sinks)

@@ -28,6 +28,13 @@ NOUNS = {
     "no_sinks": "of the picture's attention without sinks",
 }
 """What a cell's share is a share of, by normalisation."""
+ALIGNMENTS = [
+    ["", "found out", "The simplest way in which the pixels of both pictures agree, or none."],
+    ["same frame", "edge on edge", "You know that both show the same frame: every place lies where it lies."],
+    ["registered", "by points", "Lay them on each other by points found on both; refused where there are too few."],
+    ["by region", "not at all", "Compare regions and layer figures only; no cell of one is a cell of the other."],
+]
+"""How a person may have the pictures laid on each other: key, name, tooltip."""
 
 
 def waiting(choice: Choice, place: dict[str, Any], recorded: bool) -> dict[str, Any]:
@@ -44,12 +51,13 @@ def waiting(choice: Choice, place: dict[str, Any], recorded: bool) -> dict[str, 
         "place": place,
         "sides": sides,
         "seed": {"id": "", "layer": 0, "head": -1, "overlay": "own", "stated": False},
-        "query": {"left": "a", "right": "a", "shows": "picture"},
+        "query": {"left": "a", "right": "a", "shows": "picture", "align": ""},
         "wanted": "picture",
         "asks": [["a", "—"]],
         "asked": "",
         "shared": [],
         "shows": [["picture", "—"]],
+        "aligns": ALIGNMENTS,
         "noun": "",
         "whole": False,
         "notice": "",
@@ -78,7 +86,7 @@ def answered(
         answers: their runs.
         comparison: of the words that ask.
         maps: both sides' maps as they are sent.
-        query: who asks and what is shown, {left, right, shows}.
+        query: who asks, what is shown and how the pictures lie, {left, right, shows, align}.
         wanted: the normalisation that was asked for; another than is shown while the neutral question is being asked.
         seed: where the viewer opens.
         place: for the address.
@@ -107,6 +115,7 @@ def answered(
         "asked": _asked(comparison),
         "shared": [[left, right] for left, right, _ in shared],
         "shows": [[key, text.name, f"{text.plain}\n\n{text.formula}"] for key, text in NORMALISATIONS.items()],
+        "aligns": ALIGNMENTS,
         "noun": NOUNS[shows],
         "whole": shows != "row",
         "notice": ""

@@ -262,6 +262,27 @@ def test_the_difference_and_how_the_pictures_lie_on_each_other_are_shown_without
     expect(page.locator("#overlay")).to_have_value("difference")
 
 
+def test_a_person_may_say_how_the_pictures_lie_on_each_other_and_the_link_says_it_too(visit):
+    visit.open("?pair=cat-tilt")
+    page = visit.page
+    lies = page.locator(".alignment")
+    expect(lies).to_have_text(re.compile(r"^Registered: \d+ of \d+ points"))
+    page.select_option("#align", label="not at all")
+    expect(lies).to_contain_text("because you said so")
+    visit.see(align="by+region")
+    expect(page.locator("#overlay option").nth(1)).to_be_disabled()
+    page.select_option("#align", label="edge on edge")
+    expect(lies).to_have_text(re.compile(r"^Same frame: .*Stated by you\.$"))
+    visit.see(align="same+frame")
+    page.reload()
+    visit.wait_until_answered()
+    expect(page.locator("#align")).to_have_value("same frame")
+    expect(lies).to_contain_text("Stated by you.")
+    page.select_option("#align", label="found out")
+    expect(lies).to_have_text(re.compile(r"^Registered: "))
+    assert "align" not in page.url
+
+
 def test_several_words_ask_when_they_are_chosen_by_shift_or_by_a_drag_and_their_number_is_said(visit):
     visit.open("?pair=pearl-fog")
     page = visit.page

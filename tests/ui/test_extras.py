@@ -6,11 +6,12 @@ import json
 import numpy as np
 import pytest
 
+from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import Alignment, compare, overlap
 from qwenvl_debug.maps import Sinks
 from qwenvl_debug.regions import Rectangle, Region
 from qwenvl_debug.regions.record import to_record
-from qwenvl_debug.ui import drawings, extras, viewer_data
+from qwenvl_debug.ui import compare_view, drawings, extras, state, viewer_data
 from qwenvl_debug.ui.answers import Answers
 from qwenvl_debug.ui.measured import region_pairs
 from qwenvl_debug.ui.payload import maps_payload
@@ -36,6 +37,23 @@ def test_the_alignment_is_stated_in_one_line():
     assert found == "Registered: 212 of 260 points found on both pictures agree to 0.8 px."
     apart = extras.statement(aligned("by region", error=np.nan, reason="They share too little."), None)
     assert apart == "Not aligned: They share too little. Compared through regions and layer figures only."
+
+
+def test_an_alignment_that_cannot_be_had_is_refused_with_its_reason_and_what_is_found_out_stands():
+    draw = np.random.default_rng(3)
+    one, other = (Picture.open(draw.integers(0, 256, (90, 120, 3), dtype=np.uint8)) for _ in range(2))
+    laid, refused = compare_view._alignment(one, other, "registered")
+    assert (laid.kind, laid.stated) == ("by region", False)
+    assert refused.endswith(".")
+    laid, refused = compare_view._alignment(one, other, "same frame")
+    assert (laid.kind, laid.stated, refused) == ("same frame", True, "")
+
+
+@pytest.mark.parametrize(("align", "kept"), [("by region", "by region"), ("", ""), ("upside down", "same frame")])
+def test_only_an_alignment_that_there_is_is_taken_over_from_the_browser(monkeypatch, align, kept):
+    monkeypatch.setattr(state.st, "session_state", {"queries": {"pair": {"align": "same frame"}}})
+    state.choose_query("pair", {"left": "a", "right": "a", "shows": "picture", "align": align})
+    assert state.st.session_state["queries"]["pair"]["align"] == kept
 
 
 def test_pictures_that_are_not_aligned_have_no_difference_and_it_is_said_why(session):

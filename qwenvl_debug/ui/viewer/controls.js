@@ -1,8 +1,8 @@
-// What can be set, and what does setting it do? Everything here redraws in the browser; only other words, or another way
-// to count, ask the server.
+// What can be set, and what does setting it do? Everything here redraws in the browser; only other words, another way to
+// count, or another way to lay the pictures on each other, ask the server.
 
 const SETTINGS = "qwenvl-debug-view"
-const INPUTS = ["layer", "head", "asks", "shows", "overlay", "opacity", "palette", "reach", "sinks", "regions"]
+const INPUTS = ["layer", "head", "asks", "shows", "align", "overlay", "opacity", "palette", "reach", "sinks", "regions"]
 
 function keptSettings() {
   try {
@@ -45,6 +45,7 @@ function fillControls(viewer) {
   const asks = left === right ? left : `${left}|${right}`
   fillSelect(inputs.asks, data.asks, asks)
   fillSelect(inputs.shows, data.shows, data.wanted)
+  fillSelect(inputs.align, data.aligns, data.query.align)
   inputs.shows.title = data.shows.find(([key]) => key === data.wanted)?.[2] ?? ""
   fillSelect(inputs.overlay, [["own", "each side's map"], ["difference", "difference"]], viewer.overlay)
   inputs.layer.max = String(Math.max(0, data.layers - 1))
@@ -98,6 +99,7 @@ function listen(viewer, find) {
     ask(viewer, { left, right })
   }
   inputs.shows.onchange = () => ask(viewer, { shows: inputs.shows.value })
+  inputs.align.onchange = () => ask(viewer, { align: inputs.align.value })
   find(".zoom").onclick = () => zoomTo(viewer, viewer.zoom.scale > 1 ? 1 : 2)
   find(".save").onclick = () => savePicture(viewer)
   find(".copy").onclick = async event => {
@@ -142,9 +144,9 @@ function follow(viewer, go) {
   else viewer.parent.querySelector(".viewer").scrollIntoView({ block: "nearest", behavior: "smooth" })
 }
 
-/** Ask the server for other words or another way to count; what `query` leaves out stays as it is. */
+/** Ask the server for other words, another way to count or to lay the pictures; what `query` leaves out stays. */
 function ask(viewer, query) {
-  const { left, right } = viewer.data.query
+  const { left, right, align } = viewer.data.query
   saveAddress(viewer)
-  viewer.setStateValue("query", { left, right, shows: viewer.data.wanted, ...query })
+  viewer.setStateValue("query", { left, right, align, shows: viewer.data.wanted, ...query })
 }

@@ -91,9 +91,9 @@ function drawStatus(viewer) {
 function saveAddress(viewer) {
   clearTimeout(viewer.saving)
   if (!viewer.maps) return
-  const { left, right } = viewer.data.query
+  const { left, right, align } = viewer.data.query
   const overlay = viewer.overlay === "own" ? null : viewer.overlay
-  writeAddress({ layer: viewer.layer, head: viewer.head < 0 ? "mean" : viewer.head, left, right, shows: viewer.data.wanted, overlay })
+  writeAddress({ layer: viewer.layer, head: viewer.head < 0 ? "mean" : viewer.head, left, right, shows: viewer.data.wanted, align, overlay })
 }
 
 /** Take over what the server sent. */
