@@ -34,13 +34,18 @@ def test_a_sweep_can_be_stopped_and_run_again_and_a_step_opens_as_a_comparison(v
     page.get_by_role("link", name="Sweep").click()
     start = page.get_by_role("button", name="Run the sweep")
     start.click()
-    page.get_by_role("button", name="Stop").click()
+    # While a script runs, Streamlit has a button of the same name in its own bar: that stops the page, not the model.
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
     expect(start).to_be_enabled(timeout=60_000)
     expect(page.get_by_text("Step by step", exact=True)).not_to_be_visible()
     start.click()
     expect(page.get_by_text("Step by step", exact=True)).to_be_visible(timeout=120_000)
     expect(page.get_by_text(re.compile("the answer flips between|does not flip"))).to_be_visible()
-    page.wait_for_function("[...document.images].every(image => image.complete)")
+    # A picture that is asked for after the page was left is not there any more.
+    page.wait_for_function(
+        "() => { const all = [...document.querySelectorAll('[data-testid=stImage] img')]; "
+        "return all.length === 7 && all.every(image => image.complete && image.naturalWidth) }"
+    )
     page.get_by_role("button", name="Compare", exact=True).first.click()
     visit.wait_until_answered()
     visit.see(pair="own")
