@@ -280,7 +280,7 @@ def test_a_person_may_say_how_the_pictures_lie_on_each_other_and_the_link_says_i
     expect(lies).to_contain_text("Stated by you.")
     page.select_option("#align", label="found out")
     expect(lies).to_have_text(re.compile(r"^Registered: "))
-    assert "align" not in page.url
+    expect(page).not_to_have_url(re.compile("align="))
 
 
 def test_several_words_ask_when_they_are_chosen_by_shift_or_by_a_drag_and_their_number_is_said(visit):
