@@ -129,7 +129,7 @@ def _bright(weights: np.ndarray) -> np.ndarray:
     flat = weights.reshape(-1, weights.shape[-1])
     total = flat @ np.ones(flat.shape[-1], flat.dtype)  # a matrix product and small counts: three times as fast as sums
     bright = flat > (TIMES / flat.shape[-1] * total)[:, None]
-    rows = np.count_nonzero(total)
+    rows = np.count_nonzero(total > 0)
     return np.add.reduce(bright.view(np.uint8), axis=0, dtype=np.uint32) / max(rows, 1)
 
 

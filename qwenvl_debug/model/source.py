@@ -92,7 +92,7 @@ def fingerprint(folder: Path) -> str:
     """
     digest, part = hashlib.sha256(), 8_000_000
     patterns = _READ if any(folder.glob("*.safetensors")) else (*_READ, "*.bin")
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file()):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:

@@ -59,9 +59,7 @@ def look(model: str, choice: Choice) -> None:
     wanted = state.query_for(scope, default_ref(answers))
     alignment, refused = _alignment(*choice.pictures, wanted["align"])
     if refused:
-        st.caption(plain(refused))
-        wanted = {**wanted, "align": ""}
-        state.choose_query(scope, wanted)
+        st.caption(plain(f"{refused} They are laid on each other as found out instead."))
     needs_neutral = NORMALISATIONS[wanted["shows"]].needs_neutral
     neutral = measured.neutral_runs(model, choice) if needs_neutral else None
     query = {**wanted, "shows": "picture"} if needs_neutral and neutral is None else wanted
@@ -156,12 +154,12 @@ def _compared(
 
 def _alignment(correct: Picture, failing: Picture, kind: str) -> tuple[Alignment, str]:
     """How the pictures lie on each other, found out or as a person states it; and why that is refused, or nothing."""
-    try:
-        return _laid(correct.sha256, failing.sha256, kind, correct, failing), ""
-    except QueryError as error:
-        return _laid(correct.sha256, failing.sha256, "", correct, failing), str(error)
+    return _laid(correct.sha256, failing.sha256, kind, correct, failing)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _laid(sha: str, other_sha: str, kind: str, _correct: Picture, _failing: Picture) -> Alignment:
-    return stated(kind, _correct, _failing) if kind else align(_correct, _failing)
+def _laid(sha: str, other_sha: str, kind: str, _correct: Picture, _failing: Picture) -> tuple[Alignment, str]:
+    try:
+        return (stated(kind, _correct, _failing) if kind else align(_correct, _failing)), ""
+    except QueryError as error:
+        return align(_correct, _failing), str(error)
