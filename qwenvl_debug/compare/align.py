@@ -77,7 +77,7 @@ def stated(kind: Kind, correct: Picture, failing: Picture) -> Alignment:
     work = Work(correct, failing)
     ways = [way for way in work.found() if way.agreement.agree]
     if not ways:
-        raise QueryError(work.refused().reason)
+        raise QueryError(work.why_not())
     return work.registered(max(ways, key=lambda way: way.agreement.strength), stated=True)
 
 

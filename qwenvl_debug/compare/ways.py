@@ -169,20 +169,23 @@ class Work:
         return Alignment("registered", homography, found.inliers, found.matches, error, reason, stated)
 
     def refused(self, mirrored: bool = False) -> Alignment:
+        """Not laid on each other, and the reason."""
         found = self.best_found
         inliers, matches = (found.inliers, found.matches) if found else (0, 0)
+        reason = f"{self.why_not(mirrored)} They are compared by regions."
+        return Alignment("by region", None, inliers, matches, np.nan, reason)
+
+    def why_not(self, mirrored: bool = False) -> str:
+        """Why the pictures cannot be laid on each other, in a sentence."""
+        inliers = self.best_found.inliers if self.best_found else 0
         if mirrored:
-            reason = "One picture is the mirror image of the other, so left and right cannot be told to be the same."
-        elif inliers < LEAST_INLIERS:
-            reason = (
+            return "One picture is the mirror image of the other, so left and right cannot be told to be the same."
+        if inliers < LEAST_INLIERS:
+            return (
                 f"The pictures show too little in common to lay one on the other ({inliers} points agree, "
                 f"{LEAST_INLIERS} are needed)."
             )
-        else:
-            reason = (
-                f"{inliers} points agree on how one picture lies on the other, but what lies on each other differs."
-            )
-        return Alignment("by region", None, inliers, matches, np.nan, f"{reason} They are compared by regions.")
+        return f"{inliers} points agree on how one picture lies on the other, but what lies on each other differs."
 
 
 def _grey(pixels: np.ndarray, scale: float) -> np.ndarray:

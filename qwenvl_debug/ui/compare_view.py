@@ -59,7 +59,7 @@ def look(model: str, choice: Choice) -> None:
     wanted = state.query_for(scope, default_ref(answers))
     alignment, refused = _alignment(*choice.pictures, wanted["align"])
     if refused:
-        st.caption(plain(f"{refused} They are laid on each other as found out instead."))
+        st.caption(plain(f"{refused} What was found out is used instead."))
     needs_neutral = NORMALISATIONS[wanted["shows"]].needs_neutral
     neutral = measured.neutral_runs(model, choice) if needs_neutral else None
     query = {**wanted, "shows": "picture"} if needs_neutral and neutral is None else wanted

@@ -283,6 +283,18 @@ def test_a_person_may_say_how_the_pictures_lie_on_each_other_and_the_link_says_i
     expect(page).not_to_have_url(re.compile("align="))
 
 
+def test_an_alignment_that_cannot_be_had_says_why_for_as_long_as_it_is_asked_for(visit):
+    visit.open("?pair=cat-negative&align=registered")
+    page = visit.page
+    why = page.get_by_text(re.compile(r"points agree.*What was found out is used instead\."))
+    expect(why).to_be_visible()
+    expect(page.locator(".alignment")).to_have_text(re.compile("^Same frame"))
+    expect(page.get_by_text(re.compile("stand above the noise|Nothing differs beyond"))).to_be_visible(timeout=120_000)
+    expect(why).to_be_visible()
+    page.select_option("#align", label="found out")
+    expect(why).to_have_count(0)
+
+
 def test_several_words_ask_when_they_are_chosen_by_shift_or_by_a_drag_and_their_number_is_said(visit):
     visit.open("?pair=pearl-fog")
     page = visit.page
