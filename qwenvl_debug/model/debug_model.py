@@ -18,6 +18,7 @@ from qwenvl_debug.errors import Cancelled, CaptureError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.families import Family
+from qwenvl_debug.model.leftovers import Loading
 from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
 
@@ -39,6 +40,7 @@ class DebugModel:
         generation: the generation.
         mode: how much is kept of an answer, see `model.modes`.
         bits: in how many bits the language model's matrices are stored, or None for whole numbers of `dtype`.
+        loading: what came of reading the weights: how they are stored, what was left unused, what to know.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DebugModel:
     generation: Family = field(repr=False)
     mode: Mode = BASIC
     bits: int | None = None
+    loading: Loading = field(default_factory=lambda: Loading("unknown"))
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -74,9 +77,8 @@ class DebugModel:
 
     @property
     def precision(self) -> str:
-        """How the weights are stored, for people: "float32", or "8-bit with bfloat16"."""
-        whole = str(self.dtype).removeprefix("torch.")
-        return whole if self.bits is None else f"{self.bits}-bit with {whole}"
+        """How the weights are held, for people: "float32", or "8-bit with bfloat16"."""
+        return self.loading.precision
 
     @property
     def config(self) -> PreTrainedConfig:
@@ -172,6 +174,7 @@ class DebugModel:
             "bits": self.bits,
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
+            **({"stored": self.loading.stored} if self.loading.stored else {}),
         }
 
     def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel
 
 from qwenvl_debug.errors import ModelLoadError
 from qwenvl_debug.model import lora
+from qwenvl_debug.model.configuration import as_known
 from qwenvl_debug.model.families import Family, family_of
+from qwenvl_debug.model.few_bits import can_quantise
 from qwenvl_debug.model.machine import Hardware, hardware, known_device
-from qwenvl_debug.model.memory import skeleton, stored_bytes
+from qwenvl_debug.model.memory import skeleton
 from qwenvl_debug.model.modes import MODES
 from qwenvl_debug.model.place import Place, Wishes, ways
+from qwenvl_debug.model.quantisation import Quantised, quantised, stored_bytes
 from qwenvl_debug.model.safety import check_config, read_json
 from qwenvl_debug.model.source import ADAPTER, CONFIG, download, find
-from qwenvl_debug.model.weights import can_quantise
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,12 @@ class Found:
         base: what the weights come from: the name itself, or the model that a LoRA was made for.
         folder: where config.json lies.
         revision: commit on the hub, or None for a folder.
-        config: the content of config.json.
+        config: the content of config.json, with what transformers needs in place of what it does not know.
         family: the generation.
-        skeleton: the network without weights.
-        stored: bytes of the weights where they are published in few bits already, else None.
+        skeleton: the network without weights, all of them whole.
+        own: how the weights are quantised in the files, or None where they are whole.
         adapter: the LoRA, or None.
+        notes: sentences on what was read otherwise than config.json says.
     """
 
     base: str
@@ -43,8 +47,15 @@ class Found:
     config: Mapping[str, Any]
     family: Family
     skeleton: PreTrainedModel
-    stored: int | None
+    own: Quantised | None
     adapter: lora.Adapter | None
+    notes: tuple[str, ...] = ()
+
+    def weigh(self, dtype: torch.dtype) -> int | None:
+        """Bytes of the weights as they are stored, beside numbers of `dtype`; None where they count as usual."""
+        if self.own is None or self.own.expanded:
+            return None
+        return stored_bytes(self.folder, dtype) or None
 
 
 def inspect(name: str | os.PathLike[str], *, local_files_only: bool = False) -> Found:
@@ -64,7 +75,7 @@ def inspect(name: str | os.PathLike[str], *, local_files_only: bool = False) -> 
         folder, revision = find(base, local_files_only)
         if not (folder / CONFIG).is_file():
             raise ModelLoadError(f"“{shown}” is a LoRA of “{base}”, which is a LoRA itself: merge one of them first.")
-    config = read_json(folder / CONFIG, shown)
+    config, notes = as_known(read_json(folder / CONFIG, shown))
     family = family_of(config, shown)
     check_config(config, shown)
     return Found(
@@ -73,9 +84,10 @@ def inspect(name: str | os.PathLike[str], *, local_files_only: bool = False) -> 
         revision=revision,
         config=config,
         family=family,
-        skeleton=skeleton(folder, shown, family),
-        stored=stored_bytes(folder) or None if config.get("quantization_config") else None,
+        skeleton=skeleton(config, shown, family),
+        own=quantised(config, shown),
         adapter=adapter,
+        notes=notes,
     )
 
 
@@ -88,12 +100,14 @@ class Forecast:
         family: generation, for people.
         parameters: how many numbers its weights are.
         places: by mode, the first way to load it that fits, or the best one where none does.
+        stored: how its weights are quantised in the files, or None where they are whole.
     """
 
     name: str
     family: str
     parameters: int
     places: Mapping[str, Place]
+    stored: str | None = None
 
     @property
     def fits(self) -> tuple[str, ...]:
@@ -106,12 +120,13 @@ class Forecast:
             "model": self.name,
             "family": self.family,
             "parameters": self.parameters,
+            "stored": self.stored,
             "modes": {
                 mode: {
                     "fits": place.fits,
                     "device": place.device,
                     "dtype": place.needs.dtype,
-                    "bits": place.bits,
+                    "bits": place.needs.bits,
                     "image_tokens": place.needs.image_tokens,
                     "weights": place.needs.weights,
                     "cache": place.needs.cache,
@@ -156,8 +171,9 @@ def forecast(
             there,
             wishes,
             quantises=can_quantise() and found.adapter is None,
-            stored=found.stored,
+            own=found.own,
+            weigh=found.weigh,
         )
         places[mode.name] = next((way for way in open_ways if way.fits), open_ways[0])
     parameters = next(iter(places.values())).needs.parameters
-    return Forecast(str(name), found.family.title, parameters, places)
+    return Forecast(str(name), found.family.title, parameters, places, found.own and found.own.title)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -18,14 +19,16 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from qwenvl_debug.errors import Cancelled, ModelLoadError
 from qwenvl_debug.model import lora
 from qwenvl_debug.model.debug_model import DebugModel
+from qwenvl_debug.model.few_bits import can_quantise, kept_whole
 from qwenvl_debug.model.forecast import inspect
 from qwenvl_debug.model.machine import hardware, known_device
-from qwenvl_debug.model.modes import mode_of
+from qwenvl_debug.model.modes import Mode, mode_of
 from qwenvl_debug.model.parts import read_image_processor, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
+from qwenvl_debug.model.quantisation import Quantised, check_quantised
 from qwenvl_debug.model.safety import check_files
 from qwenvl_debug.model.source import MICRO, download, fingerprint
-from qwenvl_debug.model.weights import can_quantise, kept_whole, read_network
+from qwenvl_debug.model.weights import read_network
 from qwenvl_debug.settings import read_settings
 
 __all__ = ["MICRO", "load_model"]
@@ -90,17 +93,25 @@ def load_model(
     report(0, "finding the checkpoint")
     allow(shown)
     found = inspect(name, local_files_only=local_files_only)
-    folder, family = found.folder, found.family
+    folder, family, there = found.folder, found.family, hardware()
+    if found.own is not None:
+        check_quantised(found.own, shown, gpu=bool(there.gpus))
+        if bits is not None:
+            raise ModelLoadError(
+                f"“{shown}” is published quantised ({found.own.title}) and cannot be stored in {bits} bits besides: "
+                "leave bits out, or choose the plain checkpoint."
+            )
     report(2, "reckoning the memory")
     place = choose(
         found.skeleton,
         family,
         shown,
         how,
-        hardware(),
+        there,
         wishes,
         quantises=can_quantise() and found.adapter is None,
-        stored=found.stored,
+        own=found.own,
+        weigh=found.weigh,
         anyway=not check_memory or max_memory is not None,
     )
     if found.revision is not None:
@@ -110,15 +121,17 @@ def load_model(
     report(5, "reading the tokenizer")
     most = max_image_tokens if max_image_tokens is not None else how.max_image_tokens
     tokenizer, image_processor = (
-        read_tokenizer(folder, shown, family),
+        read_tokenizer(folder, shown, family, found.skeleton.config),
         read_image_processor(folder, shown, family, most),
     )
-    network = read_network(
+    network, loading = read_network(
         folder,
         shown,
         family,
+        found.config,
         device=place.device,
-        dtype=place.dtype if found.stored is None else "auto",
+        dtype=place.dtype,
+        own=found.own,
         bits=place.bits,
         whole=kept_whole(found.skeleton, place.bits),
         max_memory=max_memory,
@@ -142,7 +155,8 @@ def load_model(
         stop_ids=stop_ids,
         generation=family,
         mode=how,
-        bits=place.bits,
+        bits=place.bits if found.own is None else found.own.bits,
+        loading=replace(loading, notes=(*found.notes, *_low_memory_note(found.own, how), *loading.notes)),
     )
 
 
@@ -172,6 +186,12 @@ def _make_greedy(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
     network.generation_config = GenerationConfig(do_sample=False, eos_token_id=stops, pad_token_id=pad)
     return tuple(stops)
+
+
+def _low_memory_note(own: Quantised | None, mode: Mode) -> tuple[str, ...]:
+    if own is None or not mode.small:
+        return ()
+    return (f"The weights are published quantised ({own.title}) and stay so: “low memory” reduces pictures only.",)
 
 
 def _device(device: str | torch.device | None, max_memory: object) -> str | None:

@@ -10,18 +10,18 @@ Not counted is what the program takes without a model, about 0.5 GB.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from qwenvl_debug.errors import ModelLoadError
+from qwenvl_debug.model.configuration import network_config
 from qwenvl_debug.model.families import Family
-from qwenvl_debug.model.weights import BLOCK, few_bits
+from qwenvl_debug.model.few_bits import BLOCK, few_bits
 
 WORDS = 128
 """Tokens of the question and the chat around it in the case that is estimated."""
@@ -63,11 +63,11 @@ class Estimate:
         return self.weights + self.cache + self.work + self.capture
 
 
-def skeleton(folder: Path, name: str, family: Family) -> PreTrainedModel:
+def skeleton(config: Mapping[str, Any], name: str, family: Family) -> PreTrainedModel:
     """The network of a checkpoint without its weights, in no time and no memory.
 
     Args:
-        folder: holds config.json, which `safety.check_config` has passed.
+        config: the content of config.json, which `safety.check_config` has passed; see `configuration.as_known`.
         name: what to call the checkpoint in an error.
         family: its generation.
 
@@ -75,9 +75,9 @@ def skeleton(folder: Path, name: str, family: Family) -> PreTrainedModel:
         ModelLoadError: the configuration does not make a network.
     """
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        built = network_config(config)
         with torch.device("meta"):
-            return family.auto_class.from_config(config)
+            return family.auto_class.from_config(built)
     except Exception as error:  # every class of transformers has its own ways to reject a configuration
         raise ModelLoadError(f"“{name}” is broken: its config.json does not describe a model.") from error
 
@@ -88,6 +88,7 @@ def estimate(
     *,
     dtype: torch.dtype = torch.float32,
     bits: int | None = None,
+    whole: Sequence[str] | None = None,
     vision: bool = False,
     image_tokens: int = IMAGE_TOKENS,
     words: int = WORDS,
@@ -100,6 +101,7 @@ def estimate(
         family: its generation.
         dtype: precision of the weights that stay whole, and of all passing values.
         bits: 8 or 4 when the language model's matrices are stored in so few.
+        whole: names (as patterns) of the modules that stay whole then; by default those of `weights.kept_whole`.
         vision: whether the rows of the vision tower are kept as well.
         image_tokens: tokens of the picture.
         words: tokens of everything else in the prompt.
@@ -116,9 +118,10 @@ def estimate(
     if family.picture_tokens is not None:  # a resampler's queries and keys are always kept, for they place the cells
         rows += (image_tokens + patches) * text["width"] * size
     return Estimate(
-        weights=_weigh(network, size, bits),
+        weights=_weigh(network, size, bits, whole),
         cache=2 * keys + _states(network.config, size),
-        work=max(_looking(patches, eyes, size), _reading(tokens, text, size)) + _unpacking(network, bits, tokens),
+        work=max(_looking(patches, eyes, size), _reading(tokens, text, size))
+        + _unpacking(few_bits(network, bits, whole), bits, tokens),
         capture=queries + rows,
         parameters=sum(weight.numel() for weight in network.parameters()),
         dtype=str(dtype).removeprefix("torch."),
@@ -132,16 +135,11 @@ def size_text(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def stored_bytes(folder: Path) -> int:
-    """Bytes of the weights' files: what a checkpoint takes that is published in few bits already."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-
-
-def _weigh(network: nn.Module, size: int, bits: int | None) -> int:
+def _weigh(network: nn.Module, size: int, bits: int | None, whole: Sequence[str] | None) -> int:
     """Bytes of all weights and buffers; a weight that two modules share counts once."""
     total = sum(tensor.numel() for tensor in network.parameters()) * size
     total += sum(tensor.numel() * tensor.element_size() for tensor in network.buffers())
-    for module in few_bits(network, bits):
+    for module in few_bits(network, bits, whole):
         numbers = module.weight.numel()
         # A scale of four bytes per row with 8 bits, per block of numbers with 4.
         scales = 4 * (module.out_features if bits == 8 else numbers // BLOCK)
@@ -201,10 +199,9 @@ def _reading(tokens: int, text: Mapping[str, int], size: int) -> int:
     return tokens * max(attention, mlp) * size + 3 * text["vocabulary"] * 4
 
 
-def _unpacking(network: nn.Module, bits: int | None, tokens: int) -> int:
+def _unpacking(matrices: Sequence[nn.Linear], bits: int | None, tokens: int) -> int:
     """What bitsandbytes passes through on a CPU: with 4 bits a matrix is reordered at its first use, by way of int32
     and two of uint8; with 8 bits products are int32, then twice float32."""
-    matrices = few_bits(network, bits)
     if bits == 8:
         return tokens * 12 * max((one.out_features for one in matrices), default=0)
     return 6 * max((one.weight.numel() for one in matrices), default=0)

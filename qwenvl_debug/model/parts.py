@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from qwenvl_debug.errors import ModelLoadError, QwenVLDebugError
@@ -14,13 +15,16 @@ from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.safety import read_json
 
 
-def read_tokenizer(folder: Path, name: str, family: Family) -> PreTrainedTokenizerBase:
+def read_tokenizer(
+    folder: Path, name: str, family: Family, config: PreTrainedConfig | None = None
+) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer with its chat template.
 
     Args:
         folder: where it lies.
         name: what to call the checkpoint in an error.
         family: the generation, which may read its own.
+        config: the network's configuration, where the folder's config.json is not to be read (or there is none).
 
     Raises:
         ModelLoadError: missing, broken, or without a chat template that ends.
@@ -29,7 +33,7 @@ def read_tokenizer(folder: Path, name: str, family: Family) -> PreTrainedTokeniz
         return _read(family.read_tokenizer, folder, name, "its tokenizer cannot be read")
     if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
         raise ModelLoadError(f"“{name}” is incomplete: it holds no tokenizer (tokenizer.json).")
-    tokenizer = _read(_auto_tokenizer, folder, name, "its tokenizer cannot be read")
+    tokenizer = _read(partial(_auto_tokenizer, config=config), folder, name, "its tokenizer cannot be read")
     template = tokenizer.chat_template
     if template is None and (folder / "chat_template.json").is_file():
         template = read_json(folder / "chat_template.json", name).get("chat_template")
@@ -79,8 +83,8 @@ def read_image_processor(folder: Path, name: str, family: Family, max_image_toke
     return processor
 
 
-def _auto_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+def _auto_tokenizer(folder: Path, name: str, config: PreTrainedConfig | None) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
 
 
 def _read(reader: Any, folder: Path, name: str, wrong: str) -> Any:

@@ -7,6 +7,7 @@ In the mode "low memory" the language model is stored in 8 bits, else in 4, else
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,7 @@ from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.machine import Hardware
 from qwenvl_debug.model.memory import IMAGE_TOKENS, Estimate, estimate, size_text
 from qwenvl_debug.model.modes import BASIC, LOW_MEMORY, Mode
+from qwenvl_debug.model.quantisation import Quantised
 
 ELSEWHERE = 0.25
 """Share of the weights that is at least in memory while the rest waits on disk (the largest layer, and its inputs)."""
@@ -66,7 +68,8 @@ def choose(
     wishes: Wishes,
     *,
     quantises: bool = True,
-    stored: int | None = None,
+    own: Quantised | None = None,
+    weigh: Callable[[torch.dtype], int | None] = lambda _: None,
     anyway: bool = False,
 ) -> Place:
     """The first way to load a model that fits, of those that the mode and the person leave open.
@@ -79,7 +82,8 @@ def choose(
         there: the hardware.
         wishes: what the person chose.
         quantises: whether weights can be stored in few bits here.
-        stored: bytes of weights that are published in few bits already; they are taken as they are.
+        own: how the weights are quantised in the files already; they are taken as they are.
+        weigh: from the precision of all else to the bytes of such weights, or to None where that is not known.
         anyway: load even what seems not to fit.
 
     Raises:
@@ -87,7 +91,7 @@ def choose(
     """
 
     def places(mode: Mode, wishes: Wishes) -> list[Place]:
-        return ways(network, family, mode, there, wishes, quantises=quantises, stored=stored)
+        return ways(network, family, mode, there, wishes, quantises=quantises, own=own, weigh=weigh)
 
     open_ways = places(mode, wishes)
     best = open_ways[0]
@@ -102,9 +106,7 @@ def choose(
         found = next((way for way in places(other, Wishes(wishes.device)) if way.fits), None)
         if other != mode and found is not None:
             raise ModelLoadError(f"{said}use mode='{other.name}' (about {size_text(found.needs.total)}).")
-    install = (
-        "" if quantises or stored is not None else " (with bitsandbytes installed it could be stored in fewer bits)"
-    )
+    install = "" if quantises or own is not None else " (with bitsandbytes installed it could be stored in fewer bits)"
     raise ModelLoadError(
         f"{said}choose a smaller checkpoint, or close other programs{install}; check_memory=False tries all the same."
     )
@@ -118,22 +120,26 @@ def ways(
     wishes: Wishes,
     *,
     quantises: bool = True,
-    stored: int | None = None,
+    own: Quantised | None = None,
+    weigh: Callable[[torch.dtype], int | None] = lambda _: None,
 ) -> list[Place]:
     """Every way to load a model that is left open, best first; arguments as for `choose`."""
     limits = (family.picture_tokens, wishes.image_tokens, mode.max_image_tokens, IMAGE_TOKENS)
     most = [n for n in limits if n is not None]
 
     def place(where: str, kind: torch.dtype, few: int | None) -> Place:
-        needs = estimate(network, family, dtype=kind, bits=few, vision=mode.vision, image_tokens=min(most))
-        if stored is not None:
+        held, whole = (few, None) if own is None else (own.bits if own.bits in (4, 8) else None, own.whole or None)
+        needs = estimate(
+            network, family, dtype=kind, bits=held, whole=whole, vision=mode.vision, image_tokens=min(most)
+        )
+        if (stored := weigh(kind)) is not None:
             needs = replace(needs, weights=stored)
         return Place(where, kind, few, needs, there.free(where))
 
     where = wishes.device or {"cuda": "cuda:0", "mps": "mps", "cpu": "cpu"}[there.kind]
     kinds = [wishes.dtype] if wishes.dtype is not None else _precisions(where, there, network.config, mode)
     few: list[int | None] = [wishes.bits]
-    if mode.small and wishes.bits is None and quantises and stored is None:
+    if mode.small and wishes.bits is None and quantises and own is None:
         few = [8, 4]
     found = [place(where, kind, count) for count in few for kind in kinds]
     if wishes.device is None and wishes.bits is None and (there.gpus or mode.small):

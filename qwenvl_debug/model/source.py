@@ -30,6 +30,17 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 _READ = ("*.json", "*.jinja", "*.txt", "*.tiktoken", "*.safetensors")
 """The files that are fetched from the hub: nothing that could hold code, unless a family publishes it so."""
 
+_OTHERS = {
+    "*.gguf": "llama.cpp (GGUF)",
+    "*.onnx": "ONNX",
+    "onnx/*.onnx": "ONNX",
+    "openvino_*.xml": "OpenVINO",
+    "*.mlpackage": "Core ML",
+    "*.engine": "TensorRT",
+    "consolidated*.pth": "PyTorch's own format, which can hold code",
+}
+"""Files of other programs, and whose they are."""
+
 
 def find(name: str | os.PathLike[str], local_files_only: bool) -> tuple[Path, str | None]:
     """The folder with config.json (or, of a LoRA, adapter_config.json), and the commit when it comes from the hub.
@@ -44,6 +55,8 @@ def find(name: str | os.PathLike[str], local_files_only: bool) -> tuple[Path, st
             return folder, None
         if any(folder.glob("*.gguf")):
             raise ModelLoadError(_gguf(text))
+        if (other := other_program(folder)) is not None:
+            raise ModelLoadError(f"“{text}” holds weights for {other}: choose the checkpoint they were made from.")
         raise ModelLoadError(f"“{text}” is not a checkpoint: the folder holds no {CONFIG}.")
     if text == "micro":
         raise ModelLoadError("The bundled model is missing from this installation: install qwenvl-debug again.")
@@ -61,6 +74,11 @@ def find(name: str | os.PathLike[str], local_files_only: bool) -> tuple[Path, st
         except EntryNotFoundError:  # no config.json: a LoRA, or a repository of GGUF files
             found = Path(hf_hub_download(text, ADAPTER, local_files_only=local_files_only))
     return found.parent, found.parent.name  # a snapshot's folder is named after its commit
+
+
+def other_program(folder: Path) -> str | None:
+    """The program or format that a folder's weights were made for, where it is one that cannot be read; or None."""
+    return next((form for pattern, form in _OTHERS.items() if any(folder.glob(pattern))), None)
 
 
 def download(name: str, revision: str, local_files_only: bool, *, pickled: bool = False) -> Path:

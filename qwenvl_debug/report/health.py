@@ -28,8 +28,8 @@ def health(model: DebugModel) -> dict[str, Any]:
         model: the model to test; it answers a question about a picture drawn here, which is not square.
 
     Returns:
-        JSON-ready: "versions", "machine", "process_bytes", "model" and "self_test" (see `model.selfcheck.SelfCheck`;
-        "passed" is its `ok`; an error that is not a number is None).
+        JSON-ready: "versions", "machine", "process_bytes", "model", "loading" (see `model.leftovers.Loading`) and
+        "self_test" (see `model.selfcheck.SelfCheck`; "passed" is its `ok`; an error that is not a number is None).
 
     Raises:
         QwenVLDebugError: the model cannot answer at all.
@@ -54,6 +54,7 @@ def health(model: DebugModel) -> dict[str, Any]:
             "layers_with_maps": list(model.layers_with_maps),
             "vision_layers": model.vision_depth,
         },
+        "loading": model.loading.to_dict(),
         "self_test": {"passed": test.ok} | numbers | {"tolerance": TOLERANCE},
     }
 
@@ -74,6 +75,7 @@ def health_text(report: dict[str, Any]) -> str:
             ),
             ("mode", model["mode"]),
             ("maps", f"{len(model['layers_with_maps'])} of {model['layers']} layers, {model['heads']} heads each"),
+            *_loading_rows(report["loading"]),
         ]
     )
     rows = [
@@ -101,6 +103,20 @@ def health_text(report: dict[str, Any]) -> str:
     return "\n".join([*versions, "", *facts, "", *columns(rows), "", verdict])
 
 
+def _loading_rows(loading: dict[str, Any]) -> list[tuple[str, str]]:
+    """Both lists of weights, missing and unused, and what else is to be known of the checkpoint."""
+    shared = f"none ({', '.join(loading['shared'])} shares another's)" if loading["shared"] else "none"
+    unused = [
+        f"{kind['count']} of {what}: {', '.join(kind['first'])}{' …' if kind['count'] > len(kind['first']) else ''}"
+        for what, kind in loading["unused"].items()
+    ]
+    return [
+        ("missing weights", shared),
+        *(("unused weights", line) for line in unused or ["none"]),
+        *(("note", line) for line in loading["notes"]),
+    ]
+
+
 def forecast_text(report: dict[str, Any]) -> str:
     """What `Forecast.to_dict` tells, as plain text."""
     rows = [("mode", "weights", "cache", "work", "capture", "in all", "free", "", "stored as", "on", "picture")]
@@ -112,6 +128,8 @@ def forecast_text(report: dict[str, Any]) -> str:
     about = (
         f"{report['model']} ({report['family']}, {report['parameters']:,} parameters), reckoned from its configuration"
     )
+    if report["stored"]:
+        about += f"; published as {report['stored']}"
     return "\n".join([about, "", *columns(rows)])
 
 

@@ -66,6 +66,8 @@ def way(made: Provenance) -> tuple[str, str]:
     if said.get("bits"):
         precision = f"{said['bits']}-bit with {precision}"
     vision = said.get("vision_layers")
+    if said.get("stored"):
+        precision = f"{plain(said['stored'])} with {said.get('dtype', '')}"
     lines = [
         f"- Model: {plain(made.model)}, {plain(made.family)}",
         f"- Revision: {plain(made.revision)}",

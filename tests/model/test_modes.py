@@ -145,7 +145,7 @@ def test_a_wrong_wish_is_refused_in_one_sentence(wrong, sentence):
 
 
 def test_without_bitsandbytes_one_sentence_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("qwenvl_debug.model.weights.find_spec", lambda _: None)
+    monkeypatch.setattr("qwenvl_debug.model.few_bits.find_spec", lambda _: None)
     with pytest.raises(ModelLoadError, match=r"take the package bitsandbytes: pip install 'qwenvl-debug\[models\]'"):
         load_model("micro", bits=8)
     assert load_model("micro", mode="low memory").precision == "bfloat16", "half is what can be done then"
