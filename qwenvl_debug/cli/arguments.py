@@ -29,6 +29,9 @@ def add_answer(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """What every command takes that needs a model."""
     parser.add_argument("--model", default="micro", help="micro, a hub id or a folder (default: micro)")
+    parser.add_argument(
+        "--base", metavar="MODEL", help="of a LoRA: the model to apply it to (default: the one that the LoRA names)"
+    )
     parser.add_argument("--device", help="cpu, cuda, mps, or auto to spread it (default: the best there is)")
     parser.add_argument(
         "--mode",
@@ -52,7 +55,9 @@ def load(options: argparse.Namespace) -> DebugModel:
     """The model that was asked for."""
     from qwenvl_debug.model import load_model
 
-    return load_model(options.model, mode=options.mode, device=options.device, progress=progress("Loading"))
+    return load_model(
+        options.model, base=options.base, mode=options.mode, device=options.device, progress=progress("Loading")
+    )
 
 
 def _positive(text: str) -> int:

@@ -37,6 +37,6 @@ def _estimate(options: argparse.Namespace) -> int:
     from qwenvl_debug.model.place import Wishes
     from qwenvl_debug.report.health import forecast_text
 
-    report = forecast(options.model, wishes=Wishes(device=options.device)).to_dict()
+    report = forecast(options.model, base=options.base, wishes=Wishes(device=options.device)).to_dict()
     give(options, lambda: report, lambda: forecast_text(report))
     return DONE if any(mode["fits"] for mode in report["modes"].values()) else FOUND_WRONG

@@ -175,6 +175,7 @@ class DebugModel:
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
             **({"stored": self.loading.stored} if self.loading.stored else {}),
+            **({"from_adapter": list(self.loading.from_adapter)} if self.loading.from_adapter else {}),
         }
 
     def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:

@@ -72,13 +72,11 @@ def whole_where_needed(network: nn.Module) -> None:
     Published checkpoints hold such matrices, mostly in the vision tower: with rows that end within a block, or a number
     of rows that is no multiple of 32.
     """
-    if not can_quantise():
-        return
-    from bitsandbytes.functional import dequantize_4bit
-    from bitsandbytes.nn import Linear4bit
+    few = [(name, module) for name, module in network.named_modules() if type(module).__name__ == "Linear4bit"]
+    for name, module in few:
+        from bitsandbytes.functional import dequantize_4bit
 
-    for name, module in list(network.named_modules()):
-        if not isinstance(module, Linear4bit) or module.weight.device.type != "cpu":
+        if module.weight.device.type != "cpu":
             continue
         state = module.weight.quant_state
         if module.in_features % state.blocksize == 0 and module.out_features % 32 == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,28 +59,32 @@ class Found:
         return stored_bytes(self.folder, dtype) or None
 
 
-def inspect(name: str | os.PathLike[str], *, local_files_only: bool = False) -> Found:
+def inspect(
+    name: str | os.PathLike[str], *, base: str | os.PathLike[str] | None = None, local_files_only: bool = False
+) -> Found:
     """Find a checkpoint and check its configuration.
+
+    Args:
+        name, local_files_only: as for `load_model`.
+        base: of a LoRA, the model to apply it to instead of the one that it names.
 
     Raises:
         ModelLoadError: see `load_model`.
     """
-    shown, base, adapter = str(name), name, None
+    shown, adapter = str(name), None
     folder, revision = find(name, local_files_only)
-    whole = any(path.name != lora.WEIGHTS for path in folder.glob("*.safetensors"))
-    if not (folder / CONFIG).is_file() or ((folder / ADAPTER).is_file() and revision is None and not whole):
+    if not (folder / CONFIG).is_file() or (revision is None and lora.is_adapter(folder)):
         if revision is not None:
             folder = download(shown, revision, local_files_only)
         adapter = lora.read_adapter(folder, shown)
-        base = adapter.base
-        folder, revision = find(base, local_files_only)
-        if not (folder / CONFIG).is_file():
-            raise ModelLoadError(f"“{shown}” is a LoRA of “{base}”, which is a LoRA itself: merge one of them first.")
+        name, folder, revision = find_base(adapter, shown, base, local_files_only)
+    elif base is not None:
+        raise ModelLoadError(f"“{shown}” is a whole model and no LoRA: leave out the base.")
     config, notes = as_known(read_json(folder / CONFIG, shown))
     family = family_of(config, shown)
     check_config(config, shown)
     return Found(
-        base=str(base),
+        base=str(name),
         folder=folder,
         revision=revision,
         config=config,
@@ -89,6 +94,42 @@ def inspect(name: str | os.PathLike[str], *, local_files_only: bool = False) -> 
         adapter=adapter,
         notes=notes,
     )
+
+
+def find_base(
+    adapter: lora.Adapter, shown: str, given: str | os.PathLike[str] | None, local_files_only: bool
+) -> tuple[str | os.PathLike[str], Path, str | None]:
+    """The model that a LoRA is applied to: its name, its folder, and its commit where it comes from the hub.
+
+    A path that the LoRA names may be relative to where it was trained, or to the LoRA itself; one that leads into the
+    cache of the hub tells the name there.
+
+    Raises:
+        ModelLoadError: there is none, or it is a LoRA itself.
+    """
+    if given is None and not adapter.base:
+        raise ModelLoadError(
+            f"“{shown}” is a LoRA that does not name the model it was made for: name it (base=…, or --base on the "
+            f"command line), or write it into {ADAPTER} as base_model_name_or_path."
+        )
+    name, wanted = (adapter.base, adapter.revision) if given is None else (given, None)
+    if given is None and not Path(name).expanduser().is_dir():
+        cached = re.search(r"models--([^/\\]+?)--([^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{7,64})", name)
+        if (adapter.folder / name).is_dir():
+            name = adapter.folder / name
+        elif cached is not None:
+            name, wanted = f"{cached[1]}/{cached[2]}", cached[3]
+    try:
+        folder, revision = find(name, local_files_only, wanted)
+    except ModelLoadError as error:
+        said = str(error).rstrip(".")
+        raise ModelLoadError(
+            f"“{shown}” is a LoRA of “{name}”, which cannot be opened ({said}): say where the model that it was made "
+            "for is now (base=…, or --base on the command line)."
+        ) from error
+    if not (folder / CONFIG).is_file():
+        raise ModelLoadError(f"“{shown}” is a LoRA of “{name}”, which is a LoRA itself: merge one of them first.")
+    return name, folder, revision
 
 
 @dataclass(frozen=True)
@@ -143,6 +184,7 @@ class Forecast:
 def forecast(
     name: str | os.PathLike[str],
     *,
+    base: str | os.PathLike[str] | None = None,
     wishes: Wishes | None = None,
     there: Hardware | None = None,
     local_files_only: bool = False,
@@ -150,7 +192,7 @@ def forecast(
     """Reckon what a model needs in every mode, beside what is free. No weight is read or fetched.
 
     Args:
-        name: as for `load_model`.
+        name, base: as for `load_model`.
         wishes: device, precision, bits or picture size that were chosen already.
         there: the hardware to reckon with; by default this machine's.
         local_files_only: use only what was downloaded before.
@@ -161,7 +203,7 @@ def forecast(
     wishes = wishes or Wishes()
     if there is None and wishes.device is not None:
         known_device(wishes.device)
-    found, there = inspect(name, local_files_only=local_files_only), there or hardware()
+    found, there = inspect(name, base=base, local_files_only=local_files_only), there or hardware()
     places = {}
     for mode in MODES.values():
         open_ways = ways(

@@ -55,6 +55,7 @@ class Loading:
         stored: how they are stored where they are quantised, or None.
         unused: weights in the files that the network has no place for and does not need, by what they are.
         filled: weights that are not in the files and are shared with others, as config.json says.
+        from_adapter: what else of the model was read from a LoRA's own folder, such as "chat template".
         notes: sentences on what else a person should know of this model.
     """
 
@@ -62,6 +63,7 @@ class Loading:
     stored: str | None = None
     unused: Mapping[str, tuple[str, ...]] | None = None
     filled: tuple[str, ...] = ()
+    from_adapter: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,6 +75,7 @@ class Loading:
             "unused": unused,
             "missing": [],  # a checkpoint that misses a weight is refused
             "shared": list(self.filled),
+            "from_adapter": list(self.from_adapter),
             "notes": list(self.notes),
         }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -23,12 +24,12 @@ from qwenvl_debug.model.few_bits import can_quantise, kept_whole
 from qwenvl_debug.model.forecast import inspect
 from qwenvl_debug.model.machine import hardware, known_device
 from qwenvl_debug.model.modes import Mode, mode_of
-from qwenvl_debug.model.parts import read_image_processor, read_tokenizer
+from qwenvl_debug.model.parts import has_template, read_image_processor, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
 from qwenvl_debug.model.quantisation import Quantised, check_quantised
 from qwenvl_debug.model.safety import check_files
 from qwenvl_debug.model.source import MICRO, download, fingerprint
-from qwenvl_debug.model.weights import read_network
+from qwenvl_debug.model.weights import patches_as_product, read_network
 from qwenvl_debug.settings import read_settings
 
 __all__ = ["MICRO", "load_model"]
@@ -41,6 +42,7 @@ STEPS = 100
 def load_model(
     name: str | os.PathLike[str] = "micro",
     *,
+    base: str | os.PathLike[str] | None = None,
     mode: str = "basic",
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
@@ -56,7 +58,10 @@ def load_model(
 
     Args:
         name: "micro" for the bundled model, a folder, or a name on the hub such as "Qwen/Qwen2.5-VL-3B-Instruct". A
-            folder or name of a LoRA is applied to the model it was made for; that takes the package peft.
+            folder or name of a LoRA is applied to the model it was made for; that takes the package peft. What its
+            folder holds of a tokenizer, a chat template and settings of the image processor is used, for it was
+            trained with them.
+        base: of a LoRA, the model to apply it to where the one that it names is somewhere else now.
         mode: "basic" keeps the rows of the language model, "full" those of the vision tower too, "low memory" stores
             the language model in 8 or 4 bits and reduces pictures; see `model.modes`.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread over all GPUs, main memory and disk; by default
@@ -92,7 +97,7 @@ def load_model(
     wishes = Wishes(_device(device, max_memory), _dtype(dtype), _bits(bits), max_image_tokens)
     report(0, "finding the checkpoint")
     allow(shown)
-    found = inspect(name, local_files_only=local_files_only)
+    found = inspect(name, base=base, local_files_only=local_files_only)
     folder, family, there = found.folder, found.family, hardware()
     if found.own is not None:
         check_quantised(found.own, shown, gpu=bool(there.gpus))
@@ -117,13 +122,19 @@ def load_model(
     if found.revision is not None:
         report(3, "fetching the checkpoint")
         folder = download(found.base, found.revision, local_files_only, pickled=family.pickled)
+        if found.adapter is None and lora.is_adapter(folder):  # a LoRA with a copy of its base's config.json
+            found = inspect(folder, base=base, local_files_only=local_files_only)
+            folder, family = found.folder, found.family
+            if found.revision is not None:
+                folder = download(found.base, found.revision, local_files_only, pickled=family.pickled)
     check_files(folder, shown, native=family.pickled)
+    if found.adapter is not None:
+        check_files(found.adapter.folder, shown, native=family.pickled, adapter=True)
     report(5, "reading the tokenizer")
     most = max_image_tokens if max_image_tokens is not None else how.max_image_tokens
-    tokenizer, image_processor = (
-        read_tokenizer(folder, shown, family, found.skeleton.config),
-        read_image_processor(folder, shown, family, most),
-    )
+    parts = _whose(folder, found.adapter)
+    tokenizer = read_tokenizer(parts["tokenizer"], shown, family, found.skeleton.config, parts["chat template"])
+    image_processor = read_image_processor(parts["image processor"], shown, family, most)
     network, loading = read_network(
         folder,
         shown,
@@ -138,9 +149,12 @@ def load_model(
         progress=lambda done, of, text: report(10 + done * 88 // max(1, of), text),
         cancel=cancel,
     )
+    notes = [*found.notes, *_low_memory_note(found.own, how), *loading.notes]
     if found.adapter is not None:
         report(98, "applying the LoRA")
-        lora.apply(network, found.adapter, shown)
+        notes += lora.apply(network, found.adapter, shown)
+    _check_parts(network, tokenizer, image_processor, shown)
+    patches_as_product(family.patch_embedding(network))  # after the LoRA, which may be one of the convolution
     stop_ids = _make_greedy(network, tokenizer, family.stops)
     revision = found.revision or fingerprint(folder)
     if found.adapter is not None:  # or answers of its base, and of its earlier training, would count as its own
@@ -156,7 +170,7 @@ def load_model(
         generation=family,
         mode=how,
         bits=place.bits if found.own is None else found.own.bits,
-        loading=replace(loading, notes=(*found.notes, *_low_memory_note(found.own, how), *loading.notes)),
+        loading=replace(loading, notes=tuple(notes), from_adapter=_brought(parts, folder)),
     )
 
 
@@ -186,6 +200,46 @@ def _make_greedy(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
     network.generation_config = GenerationConfig(do_sample=False, eos_token_id=stops, pad_token_id=pad)
     return tuple(stops)
+
+
+def _whose(folder: Path, adapter: lora.Adapter | None) -> dict[str, Path]:
+    """By part, the folder it is read from: the LoRA's where it brings its own, which it was trained with."""
+    files = {
+        "tokenizer": ("tokenizer.json", "vocab.json"),
+        "chat template": ("chat_template.jinja", "chat_template.json"),
+        "image processor": ("preprocessor_config.json", "processor_config.json"),
+        "generation settings": ("generation_config.json",),
+    }
+    if adapter is None:
+        return dict.fromkeys(files, folder)
+    whose = {part: adapter.folder if adapter.brings(*names) else folder for part, names in files.items()}
+    if whose["tokenizer"] == adapter.folder and has_template(adapter.folder):
+        whose["chat template"] = adapter.folder
+    return whose
+
+
+def _check_parts(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, image_processor: Any, name: str) -> None:
+    """Refuse a tokenizer or an image processor that is another model's.
+
+    Raises:
+        ModelLoadError: the tokenizer has tokens that the network has no embedding for, or patches have another size.
+    """
+    known, rows = len(tokenizer), network.get_input_embeddings().weight.shape[0]
+    if known > rows:
+        raise ModelLoadError(
+            f"“{name}” is broken: its tokenizer knows {known:,} tokens, and the model has embeddings of {rows:,}."
+        )
+    vision = getattr(network.config, "vision_config", None)
+    for ours, theirs in (("patch_size", "patch_size"), ("merge_size", "spatial_merge_size")):
+        found, wanted = getattr(image_processor, ours, None), getattr(vision, theirs, None)
+        if wanted is not None and found != wanted:
+            raise ModelLoadError(
+                f"“{name}” is broken: pictures are prepared with {ours} {found}, and the model takes {wanted}."
+            )
+
+
+def _brought(parts: Mapping[str, Path], folder: Path) -> tuple[str, ...]:
+    return tuple(part for part, place in parts.items() if place != folder)
 
 
 def _low_memory_note(own: Quantised | None, mode: Mode) -> tuple[str, ...]:

@@ -16,7 +16,11 @@ from qwenvl_debug.model.safety import read_json
 
 
 def read_tokenizer(
-    folder: Path, name: str, family: Family, config: PreTrainedConfig | None = None
+    folder: Path,
+    name: str,
+    family: Family,
+    config: PreTrainedConfig | None = None,
+    template_folder: Path | None = None,
 ) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer with its chat template.
 
@@ -25,6 +29,7 @@ def read_tokenizer(
         name: what to call the checkpoint in an error.
         family: the generation, which may read its own.
         config: the network's configuration, where the folder's config.json is not to be read (or there is none).
+        template_folder: where the chat template lies, if somewhere else.
 
     Raises:
         ModelLoadError: missing, broken, or without a chat template that ends.
@@ -35,8 +40,11 @@ def read_tokenizer(
         raise ModelLoadError(f"“{name}” is incomplete: it holds no tokenizer (tokenizer.json).")
     tokenizer = _read(partial(_auto_tokenizer, config=config), folder, name, "its tokenizer cannot be read")
     template = tokenizer.chat_template
-    if template is None and (folder / "chat_template.json").is_file():
-        template = read_json(folder / "chat_template.json", name).get("chat_template")
+    place = template_folder or folder
+    if place != folder:
+        template = _template(place, name, config)
+    if template is None and (place / "chat_template.json").is_file():
+        template = read_json(place / "chat_template.json", name).get("chat_template")
     if isinstance(template, dict):  # several, by name
         template = template.get("default")
     if not isinstance(template, str):
@@ -45,6 +53,23 @@ def read_tokenizer(
     check_chat_template(template, words, name)
     tokenizer.chat_template = template
     return tokenizer
+
+
+def has_template(folder: Path) -> bool:
+    """Whether a tokenizer's own settings hold a chat template."""
+    try:
+        return bool(read_json(folder / "tokenizer_config.json", folder.name).get("chat_template"))
+    except ModelLoadError:
+        return False
+
+
+def _template(folder: Path, name: str, config: PreTrainedConfig | None) -> Any:
+    """The chat template that lies beside other parts than the tokenizer in use."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    if not (folder / "tokenizer_config.json").is_file():
+        return None
+    return _read(partial(_auto_tokenizer, config=config), folder, name, "its tokenizer cannot be read").chat_template
 
 
 def read_image_processor(folder: Path, name: str, family: Family, max_image_tokens: int | None) -> Any:

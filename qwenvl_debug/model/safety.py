@@ -79,6 +79,7 @@ LIMITS = {
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "qwen.tiktoken")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
+_OF_TRAINING = ("trainer_state.json", "train_results.json", "all_results.json")  # of any size, and never read
 
 
 def read_json(path: Path, name: str, largest: int = LARGEST_SETTINGS) -> Mapping[str, Any]:
@@ -125,7 +126,7 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
                 )
 
 
-def check_files(folder: Path, name: str, *, native: bool) -> None:
+def check_files(folder: Path, name: str, *, native: bool, adapter: bool = False) -> None:
     """Refuse files that ask for code to be run, that lead out of the folder, or that are too large to be read whole.
 
     Args:
@@ -133,6 +134,7 @@ def check_files(folder: Path, name: str, *, native: bool) -> None:
         name: what to call it in an error.
         native: whether the files of its generation ask for code that this program has rewritten and never runs, and
             whether its weights may lie in .bin files.
+        adapter: whether it is the folder of a LoRA, which transformers is never given as a model's.
 
     Raises:
         ModelLoadError: see above, or a shard of the weights is missing.
@@ -141,12 +143,14 @@ def check_files(folder: Path, name: str, *, native: bool) -> None:
         _check_size(folder / file, name, LARGEST_FILE)
     for file in _TEMPLATES:
         _check_size(folder / file, name, LARGEST_TEMPLATE)
-    if (folder / ADAPTER).is_file():  # transformers would apply it, with all that its configuration asks for
+    if (
+        folder / ADAPTER
+    ).is_file() and not adapter:  # transformers would apply it, with all that its configuration asks for
         raise ModelLoadError(
             f"“{name}” holds a LoRA ({ADAPTER}) beside a model's config.json: keep only one of the two in the folder."
         )
     for path in sorted(folder.glob("*.json")):
-        if path.name in _TOKENIZER_FILES or path.name in _TEMPLATES:
+        if path.name in _TOKENIZER_FILES or path.name in _TEMPLATES or path.name in _OF_TRAINING:
             continue
         _check_size(path, name, LARGEST_SETTINGS)
         try:

@@ -42,8 +42,13 @@ _OTHERS = {
 """Files of other programs, and whose they are."""
 
 
-def find(name: str | os.PathLike[str], local_files_only: bool) -> tuple[Path, str | None]:
+def find(name: str | os.PathLike[str], local_files_only: bool, revision: str | None = None) -> tuple[Path, str | None]:
     """The folder with config.json (or, of a LoRA, adapter_config.json), and the commit when it comes from the hub.
+
+    Args:
+        name: a folder, or a name on the hub.
+        local_files_only: use only what was downloaded before.
+        revision: on the hub, the commit or branch that is wanted; by default the main one.
 
     Raises:
         ModelLoadError: nothing is there, or it is no checkpoint.
@@ -68,11 +73,11 @@ def find(name: str | os.PathLike[str], local_files_only: bool) -> tuple[Path, st
         raise ModelLoadError(f"There is no folder “{text}”: check the path.")
     with _hub_errors(text):
         try:
-            found = Path(hf_hub_download(text, CONFIG, local_files_only=local_files_only))
+            found = Path(hf_hub_download(text, CONFIG, revision=revision, local_files_only=local_files_only))
         except LocalEntryNotFoundError:
             raise
         except EntryNotFoundError:  # no config.json: a LoRA, or a repository of GGUF files
-            found = Path(hf_hub_download(text, ADAPTER, local_files_only=local_files_only))
+            found = Path(hf_hub_download(text, ADAPTER, revision=revision, local_files_only=local_files_only))
     return found.parent, found.parent.name  # a snapshot's folder is named after its commit
 
 

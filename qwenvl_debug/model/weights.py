@@ -136,7 +136,6 @@ def read_network(
         _one_precision(network, network.config.dtype)
     unused, filled = check_weights(network, told, {} if pickled else read_headers(folder), config, name)
     note = tying_note(network, config)
-    _patches_as_product(family.patch_embedding(network))
     return network.eval(), Loading(
         precision=_precision(network, own, bits),
         stored=None if own is None else own.title,
@@ -183,7 +182,8 @@ def _precision(network: PreTrainedModel, own: Quantised | None, bits: int | None
     return whole if bits is None else f"{bits}-bit with {whole}"
 
 
-def _patches_as_product(embedding: nn.Module) -> None:
+def patches_as_product(embedding: nn.Module) -> None:
+    """Have a vision tower embed its patches by a product of matrices in place of the convolution, in place."""
     convolution = getattr(embedding, "proj", None)
     # A convolution whose weight waits elsewhere (offloaded) is brought by accelerate for that very module.
     if isinstance(convolution, nn.Conv3d) and not convolution.weight.is_meta and not hasattr(convolution, "_hf_hook"):

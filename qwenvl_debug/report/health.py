@@ -113,6 +113,7 @@ def _loading_rows(loading: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("missing weights", shared),
         *(("unused weights", line) for line in unused or ["none"]),
+        *([("from the LoRA", ", ".join(loading["from_adapter"]))] if loading["from_adapter"] else []),
         *(("note", line) for line in loading["notes"]),
     ]
 

@@ -74,6 +74,8 @@ def way(made: Provenance) -> tuple[str, str]:
         f"- Weights: {precision}, on {said.get('device', 'an unknown device')}",
         f"- Attention kept: the language layers'{f', and of {len(vision)} vision blocks' if vision else ''}",
     ]
+    if brought := said.get("from_adapter"):
+        lines.append(f"- From the LoRA's own folder: {', '.join(map(plain, brought))}")
     if area := said.get("picture_area"):
         lines.append(f"- Pictures are resized to between {area[0]:,} and {area[1]:,} pixels")
     lines += [f"- {name} {version}" for name, version in made.versions.items() if name != "python"]
