@@ -32,6 +32,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", metavar="MODEL", help="of a LoRA: the model to apply it to (default: the one that the LoRA names)"
     )
+    parser.add_argument(
+        "--decoding",
+        choices=("greedy", "checkpoint"),
+        default="greedy",
+        help="greedy, or as the checkpoint's generation_config.json says: penalties, sampling … (default: greedy)",
+    )
+    parser.add_argument(
+        "--seed", type=_whole, default=0, metavar="N", help="for a checkpoint that samples (default: 0)"
+    )
     parser.add_argument("--device", help="cpu, cuda, mps, or auto to spread it (default: the best there is)")
     parser.add_argument(
         "--mode",
@@ -56,8 +65,20 @@ def load(options: argparse.Namespace) -> DebugModel:
     from qwenvl_debug.model import load_model
 
     return load_model(
-        options.model, base=options.base, mode=options.mode, device=options.device, progress=progress("Loading")
+        options.model,
+        base=options.base,
+        mode=options.mode,
+        device=options.device,
+        decoding=options.decoding,
+        seed=options.seed,
+        progress=progress("Loading"),
     )
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number")
+    return int(text)
 
 
 def _positive(text: str) -> int:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import StoppingCriteria, StoppingCriteriaList
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaptureError, CaseError
 from qwenvl_debug.model.capture import Recorder, recording
+from qwenvl_debug.model.decoding import GREEDY, Watch, seeded
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
 from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
 from qwenvl_debug.model.spelling import spell, texts
@@ -47,6 +48,8 @@ def ask(
     top: int,
     progress: Progress | None,
     cancel: Event | None,
+    decoding: str = GREEDY,
+    seed: int = 0,
 ) -> Run:
     """See `DebugModel.ask`, which makes sure that no other thread uses the network meanwhile."""
     began = time.perf_counter()
@@ -67,7 +70,7 @@ def ask(
     )
     with torch.no_grad(), recording(recorder), _enough_memory():
         if target is None:
-            new, choices = _generate(model, asked, max_new_tokens, top, progress)
+            new, choices = _generate(model, asked, max_new_tokens, top, progress, decoding, seed)
         else:
             new = [*_target_ids(model, target), model.stop_ids[0]]
             choices = _force(model, asked, new, top)
@@ -81,30 +84,27 @@ def ask(
         grids=asked.grids,
         trace=recorder.trace(model.n_layers, model.n_heads, len(tokens), asked.image_grid_thw),
         vision=_per_picture(recorder.vision(orders, asked.image_grid_thw), asked),
-        provenance=_provenance(model, model.settings(max_new_tokens, rows, layers, vision_layers, top), began),
+        provenance=_provenance(
+            model,
+            model.settings(max_new_tokens, rows, layers, vision_layers, top, decoding=decoding, seed=seed),
+            began,
+        ),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
     )
 
 
-def plain(model: DebugModel, case: Case, max_new_tokens: int) -> list[int]:
-    """See `DebugModel.plain`."""
+def plain(
+    model: DebugModel, case: Case, max_new_tokens: int, decoding: str = GREEDY, seed: int = 0, *, sample: bool = True
+) -> list[int]:
+    """See `DebugModel.plain`; without `sample` the likeliest token is taken where the checkpoint samples."""
     asked = prompt(model, case)
-    with torch.no_grad(), _enough_memory():
-        sequence = model.network.generate(**asked.feed(model.device), max_new_tokens=max_new_tokens)
+    config = model.generation_config(max_new_tokens, decoding, sample=sample)
+    with torch.no_grad(), _enough_memory(), seeded(seed if config.do_sample else None, model.device):
+        sequence = model.network.generate(
+            **asked.feed(model.device), generation_config=config, tokenizer=model.tokenizer
+        )
     return sequence[0, len(asked.ids) :].tolist()
-
-
-class _Watch(LogitsProcessor):
-    """Notes the likeliest tokens of each step and changes nothing, so that no step's logits are kept."""
-
-    def __init__(self, top: int) -> None:
-        self.top = top
-        self.choices: list[Choice] = []
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        self.choices += _choices(scores, scores.argmax(-1), self.top)
-        return scores
 
 
 class _Pulse(StoppingCriteria):
@@ -120,19 +120,25 @@ class _Pulse(StoppingCriteria):
 
 
 def _generate(
-    model: DebugModel, asked: Prompt, max_new_tokens: int, top: int, progress: Progress | None
+    model: DebugModel,
+    asked: Prompt,
+    max_new_tokens: int,
+    top: int,
+    progress: Progress | None,
+    decoding: str,
+    seed: int,
 ) -> tuple[list[int], list[Choice]]:
-    watch, pulse = _Watch(top), StoppingCriteriaList()
+    choices: list[Choice] = []
+    watch = Watch(lambda logits, chosen: choices.extend(_choices(logits, chosen, top)))
+    pulse, config = StoppingCriteriaList([watch]), model.generation_config(max_new_tokens, decoding)
     if progress is not None:
         progress(0, max_new_tokens, "")
         pulse.append(_Pulse(model, len(asked.ids), max_new_tokens, progress))
-    sequence = model.network.generate(
-        **asked.feed(model.device),
-        max_new_tokens=max_new_tokens,
-        logits_processor=LogitsProcessorList([watch]),
-        stopping_criteria=pulse,
-    )
-    return sequence[0, len(asked.ids) :].tolist(), watch.choices
+    with watch.on(model.network), seeded(seed if config.do_sample else None, model.device):
+        sequence = model.network.generate(
+            **asked.feed(model.device), generation_config=config, stopping_criteria=pulse, tokenizer=model.tokenizer
+        )
+    return sequence[0, len(asked.ids) :].tolist(), choices
 
 
 def _force(model: DebugModel, asked: Prompt, new: list[int], top: int) -> list[Choice]:
@@ -219,7 +225,7 @@ def _provenance(model: DebugModel, settings: dict[str, Any], began: float) -> Pr
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
-        seed=None,
+        seed=settings.get("seed"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=time.perf_counter() - began,
     )

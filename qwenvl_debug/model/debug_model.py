@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Event, Lock
 from typing import Any, Literal
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_backends import PilBackend
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import Cancelled, CaptureError
+from qwenvl_debug.errors import Cancelled, CaptureError, CaseError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
+from qwenvl_debug.model.decoding import DECODINGS, GREEDY, OwnSettings
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.leftovers import Loading
 from qwenvl_debug.model.modes import BASIC, Mode
@@ -40,6 +41,9 @@ class DebugModel:
         generation: the generation.
         mode: how much is kept of an answer, see `model.modes`.
         bits: in how many bits the language model's matrices are stored, or None for whole numbers of `dtype`.
+        own: what the checkpoint says of how its answers are generated.
+        decoding: how answers are generated unless a question says otherwise: "greedy" or "checkpoint".
+        seed: of the random numbers, where the checkpoint samples and is asked as it says.
         loading: what came of reading the weights: how they are stored, what was left unused, what to know.
     """
 
@@ -52,6 +56,9 @@ class DebugModel:
     generation: Family = field(repr=False)
     mode: Mode = BASIC
     bits: int | None = None
+    own: OwnSettings = field(default_factory=lambda: OwnSettings({}, {}, {}), repr=False)
+    decoding: str = GREEDY
+    seed: int = 0
     loading: Loading = field(default_factory=lambda: Loading("unknown"))
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -115,12 +122,15 @@ class DebugModel:
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        decoding: str | None = None,
+        seed: int | None = None,
         progress: Progress | None = None,
         cancel: Event | None = None,
     ) -> Run:
         """Ask a case and keep what is needed to see where the model looked.
 
-        The answer is greedy: the likeliest token each time, and no penalty for repetition.
+        Unless told otherwise the answer is greedy: the likeliest token each time. What the checkpoint's own settings
+        ask for beside that (penalties, sampling) is then left out, and named in `provenance.settings["dropped"]`.
 
         Args:
             case: pictures and a question.
@@ -131,22 +141,52 @@ class DebugModel:
             layers: language layers to keep; by default every one that has a map. Fewer take less memory.
             vision_layers: blocks of the vision tower to keep as well; by default none, and all in the mode "full".
             top: how many alternatives to note at each token of the answer.
+            decoding: "greedy", or "checkpoint" for what generation_config.json says: penalties and other settings
+                applied by transformers' own `generate`, and sampling where it samples. None for the model's own way.
+            seed: of the random numbers, where it samples. None for the model's own.
             progress: called as progress(tokens done, at most, text so far).
             cancel: an event; when it is set the work stops within one layer.
 
         Returns:
-            The run. Its token probabilities are those of the whole vocabulary, computed in float32.
+            The run. Its token probabilities are those of the whole vocabulary, computed in float32 from the model's
+            own logits, before penalties or sampling; so with those the likeliest token is not always the chosen one.
 
         Raises:
             PictureError: the model cannot take a picture's shape.
-            CaseError: the prompt is too long, the target is empty, or memory ran out.
+            CaseError: the prompt is too long, the target is empty, there is no such decoding, the checkpoint's own
+                settings cannot be used, or memory ran out.
             CaptureError: a layer without a map, or a block that does not exist.
             Cancelled: `cancel` was set.
         """
+        asked = self.decoded(decoding, seed)
         with self.turn(cancel):
             kept = self._kept_layers(layers)
             seen = self._kept_blocks(vision_layers)
-            return ask.ask(self, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel)
+            return ask.ask(
+                asked, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel, asked.decoding, asked.seed
+            )
+
+    def decoded(self, decoding: str | None = None, seed: int | None = None) -> DebugModel:
+        """The same model, the same network in memory, with another way to choose tokens wherever it is asked.
+
+        Args: as for `ask`.
+
+        Raises:
+            CaseError: there is no such decoding.
+        """
+        chosen = self.decoding if decoding is None else decoding
+        if chosen not in DECODINGS:
+            raise CaseError(f"There is no decoding “{chosen}”: use {' or '.join(DECODINGS)}.")
+        number = self.seed if seed is None else int(seed)
+        return self if (chosen, number) == (self.decoding, self.seed) else replace(self, decoding=chosen, seed=number)
+
+    def generation_config(
+        self, max_new_tokens: int, decoding: str | None = None, *, sample: bool = True
+    ) -> GenerationConfig:
+        """The settings for transformers' `generate`, see `decoding.OwnSettings.config`."""
+        pad = self.network.generation_config.pad_token_id
+        chosen = self.decoding if decoding is None else decoding
+        return self.own.config(chosen, self.stop_ids, pad, max_new_tokens, sample=sample)
 
     def settings(
         self,
@@ -155,14 +195,17 @@ class DebugModel:
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        decoding: str | None = None,
+        seed: int | None = None,
     ) -> dict[str, Any]:
         """All that decides, beside the weights and the case, what a run holds: its `provenance.settings`, JSON-ready.
 
         Args: as for `ask`, so that one can tell before asking whether the same was asked before.
         """
         size = self.image_processor.size
+        asked = self.decoded(decoding, seed)
         return {
-            "decoding": "greedy",
+            **self.own.record(asked.decoding, asked.seed),
             "max_new_tokens": max_new_tokens,
             "rows": rows,
             "layers": None
@@ -201,7 +244,7 @@ class DebugModel:
             Token numbers of the answer, with the end token where there is one.
         """
         with self.turn(), self.attention("sdpa"):
-            return ask.plain(self, case, max_new_tokens)
+            return ask.plain(self, case, max_new_tokens, self.decoding, self.seed)
 
     @contextmanager
     def turn(self, cancel: Event | None = None) -> Iterator[None]:

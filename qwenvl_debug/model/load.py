@@ -20,6 +20,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from qwenvl_debug.errors import Cancelled, ModelLoadError
 from qwenvl_debug.model import lora
 from qwenvl_debug.model.debug_model import DebugModel
+from qwenvl_debug.model.decoding import GREEDY, read_own
 from qwenvl_debug.model.few_bits import can_quantise, kept_whole
 from qwenvl_debug.model.forecast import inspect
 from qwenvl_debug.model.machine import hardware, known_device
@@ -51,6 +52,8 @@ def load_model(
     local_files_only: bool = False,
     max_image_tokens: int | None = None,
     check_memory: bool = True,
+    decoding: str = GREEDY,
+    seed: int = 0,
     progress: Progress | None = None,
     cancel: Event | None = None,
 ) -> DebugModel:
@@ -74,6 +77,9 @@ def load_model(
         local_files_only: use only what was downloaded before.
         max_image_tokens: pictures that would take more tokens are reduced until they fit; by default the
             checkpoint's own limit, which for published models is thousands of tokens, or the mode's.
+        decoding: how answers are generated unless a question says otherwise: "greedy", or "checkpoint" for what the
+            checkpoint's own generation_config.json says; see `DebugModel.ask`.
+        seed: of the random numbers, where the checkpoint samples.
         check_memory: refuse what cannot fit before anything large is read.
         progress: called as progress(steps done, of, what is being done).
         cancel: an event; when it is set loading stops before the next weight, and nothing is kept.
@@ -155,7 +161,8 @@ def load_model(
         notes += lora.apply(network, found.adapter, shown)
     _check_parts(network, tokenizer, image_processor, shown)
     patches_as_product(family.patch_embedding(network))  # after the LoRA, which may be one of the convolution
-    stop_ids = _make_greedy(network, tokenizer, family.stops)
+    own = read_own(parts["generation settings"], found.config)
+    stop_ids = _make_greedy(network, tokenizer, (*own.stops,), family.stops)
     revision = found.revision or fingerprint(folder)
     if found.adapter is not None:  # or answers of its base, and of its earlier training, would count as its own
         revision += f"+{fingerprint(found.adapter.folder)}"
@@ -170,8 +177,9 @@ def load_model(
         generation=family,
         mode=how,
         bits=place.bits if found.own is None else found.own.bits,
+        own=own,
         loading=replace(loading, notes=tuple(notes), from_adapter=_brought(parts, folder)),
-    )
+    ).decoded(decoding, seed)
 
 
 def allow(name: str) -> None:
@@ -186,12 +194,11 @@ def allow(name: str) -> None:
 
 
 def _make_greedy(
-    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, more: tuple[str, ...]
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, own: tuple[int, ...], more: tuple[str, ...]
 ) -> tuple[int, ...]:
-    """Replace the checkpoint's generation settings (sampling, penalties) by greedy ones; return what ends an answer."""
+    """Give the network greedy settings, which it has unless told otherwise; return what ends an answer."""
     stops: list[int] = []
-    for source in (tokenizer, network.generation_config, network.config.get_text_config()):
-        end = getattr(source, "eos_token_id", None)
+    for end in (tokenizer.eos_token_id, own, getattr(network.config.get_text_config(), "eos_token_id", None)):
         stops += [end] if isinstance(end, int) else (end or [])
     stops += tokenizer.convert_tokens_to_ids(list(more))
     stops = list(dict.fromkeys(stops))

@@ -40,7 +40,8 @@ class Token:
             earlier turns, questions and answers), "picture" (of any turn), "question" (the last one), "answer", or
             "end" (the token that ends the answer).
         picture: which picture of the case it is a cell of, else None; of a pair of frames the first.
-        probability: of an answer or end token, 0..1, given everything before it; else None.
+        probability: of an answer or end token, 0..1, given everything before it; else None. It is the model's own,
+            before penalties and other settings of a checkpoint that is asked as it says.
         alternatives: of an answer or end token, the likeliest tokens at its place, likeliest first.
         turn: which turn of the conversation its words or its picture belong to, from 0; None for the system prompt
             and the marks of the chat template, and in runs stored by versions that knew one turn only.
@@ -87,7 +88,7 @@ class Provenance:
         family: generation of the model.
         settings: generation and loading settings.
         versions: of the packages that take part.
-        seed: None, for greedy answers draw no random numbers.
+        seed: of the random numbers, where the answer was sampled; None for others, which draw none.
         created: when, ISO 8601 in UTC.
         seconds: how long it took.
     """

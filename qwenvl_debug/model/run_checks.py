@@ -104,9 +104,15 @@ def _probabilities(run: Run) -> Check:
 
 
 def _greedy(run: Run) -> Check:
-    """Each token of the model's own answer is the likeliest; a given answer is the given one."""
+    """Each token of the model's own answer is the likeliest; a given answer is the given one.
+
+    Where the checkpoint's own settings chose, another token than the likeliest may be right, and such are counted.
+    """
     if run.target is not None:
         return Check("answer", bool(run.answer_tokens), "the answer was given, not chosen")
+    if run.provenance.settings.get("decoding") == "checkpoint":
+        others = sum(bool(t.alternatives) and t.probability < t.alternatives[0].probability for t in _answer(run))
+        return Check("answer", True, f"chosen with the checkpoint's own settings, {others} not the likeliest")
     for token in _answer(run):
         if token.alternatives and token.probability < token.alternatives[0].probability:
             return Check("answer", False, f"token {token.index} is not the likeliest at its place")

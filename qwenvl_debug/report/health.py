@@ -13,7 +13,8 @@ import numpy as np
 import psutil
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.report.text import columns
+from qwenvl_debug.report.decoding_text import settings_text
+from qwenvl_debug.report.text import columns, printable
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import DebugModel
@@ -28,16 +29,19 @@ def health(model: DebugModel) -> dict[str, Any]:
         model: the model to test; it answers a question about a picture drawn here, which is not square.
 
     Returns:
-        JSON-ready: "versions", "machine", "process_bytes", "model", "loading" (see `model.leftovers.Loading`) and
-        "self_test" (see `model.selfcheck.SelfCheck`; "passed" is its `ok`; an error that is not a number is None).
+        JSON-ready: "versions", "machine", "process_bytes", "model", "loading" (see `model.leftovers.Loading`),
+        "generation" (see `model.own_answer`; None where the checkpoint has no settings of its own) and "self_test" (see
+        `model.selfcheck.SelfCheck`; "passed" is its `ok`; an error that is not a number is None).
 
     Raises:
         QwenVLDebugError: the model cannot answer at all.
     """
     from qwenvl_debug.model.machine import machine
+    from qwenvl_debug.model.own_answer import own_answer
     from qwenvl_debug.model.selfcheck import TOLERANCE, check
 
-    test = check(model, Case(_test_picture(), "What is in the picture?"))
+    case = Case(_test_picture(), "What is in the picture?")
+    test, own = check(model, case), own_answer(model, case)
     numbers = {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(test).items()}
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -55,6 +59,7 @@ def health(model: DebugModel) -> dict[str, Any]:
             "vision_layers": model.vision_depth,
         },
         "loading": model.loading.to_dict(),
+        "generation": None if own is None else asdict(own),
         "self_test": {"passed": test.ok} | numbers | {"tolerance": TOLERANCE},
     }
 
@@ -95,12 +100,30 @@ def health_text(report: dict[str, Any]) -> str:
             f"greatest difference {_small(test['max_error_vision'])}, allowed {test['tolerance']:g}",
         ),
     ]
+    own = _own_rows(report["generation"])
     words = {"pictures": "every cell is one picture token", "rows": "every row adds up to 1"}
     words |= {"order": "no row looks ahead", "probabilities": "the answer's probabilities are such"}
     words |= {"answer": "each token of the answer is the likeliest"}
     rows += [(_mark(one["passed"]), words[one["name"]], one["words"]) for one in test["checks"]]
     verdict = "All is well." if test["passed"] else "Something is wrong: maps of this model here cannot be trusted."
-    return "\n".join([*versions, "", *facts, "", *columns(rows), "", verdict])
+    return "\n".join([*versions, "", *facts, "", *columns(rows), *own, "", verdict])
+
+
+def _own_rows(own: dict[str, Any] | None) -> list[str]:
+    """What the checkpoint's own generation settings would change; that is no fault of the installation."""
+    if own is None:
+        return []
+    lines = ["", f"The checkpoint's own generation settings: {settings_text(own['settings'])}."]
+    if own["problem"]:
+        return [*lines, own["problem"]]
+    sampled = " (taking the likeliest token where it samples)" if own["settings"].get("do_sample") else ""
+    if own["differs_at"] is None:
+        return [*lines, f"With them{sampled} the answer is the same over {own['tokens']} tokens at most."]
+    return [
+        *lines,
+        f"With them{sampled} the answer differs from token {own['differs_at']} on: “{printable(own['answer'])}” "
+        f"instead of “{printable(own['greedy'])}”. To ask so: --decoding checkpoint.",
+    ]
 
 
 def _loading_rows(loading: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from qwenvl_debug.report.decoding_text import decoding_label, decoding_text
 from qwenvl_debug.ui.sentence import plain
 
 if TYPE_CHECKING:
@@ -33,9 +34,17 @@ def pair_badges(checks: tuple[tuple[Check, ...], tuple[Check, ...]], made: tuple
         for side, found in zip(("Correct", "Failing"), checks, strict=True):
             label, colour, icon, tip = badge(found)
             st.badge(f"{side}: {label[0].lower()}{label[1:]}", color=colour, icon=icon, help=tip)
+        for label, tip in dict.fromkeys(filter(None, map(decoding_badge, made))):
+            st.badge(label, color="orange", help=tip)
         ways = [way(one) for one in made]
         for label, tip in ways[:1] if ways[0] == ways[1] else ways:
             st.badge(label, color="gray", help=tip)
+
+
+def decoding_badge(made: Provenance) -> tuple[str, str] | None:
+    """Label and help text (Markdown) of how an answer was generated; None where nothing was left out or added."""
+    label = decoding_label(made.settings)
+    return None if label is None else (label, plain(decoding_text(made.settings)))
 
 
 def checks_of_pair(answers: Answers) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
