@@ -19,6 +19,10 @@ from qwenvl_debug.model.families import FAMILIES
 COMPUTED = ("float32", "float16", "bfloat16")
 """The precisions that a network is computed in."""
 
+_LEFT_OUT = ("quantization_config", "compression_config", "transformers_weights", "fusion_config")
+"""What a network's configuration is not given: how weights are stored is told apart from it, and the last two would
+have transformers read another file, or put other modules in place of the network's."""
+
 
 def as_known(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The content of a config.json with what transformers needs in place of what it does not know.
@@ -55,7 +59,7 @@ def network_config(config: Mapping[str, Any], quantisation: Mapping[str, Any] | 
         config: the content of config.json, as `as_known` gives it.
         quantisation: how the weights in the files are quantised, or None where the network is to have whole weights.
     """
-    content = {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
+    content = {key: value for key, value in config.items() if key not in _LEFT_OUT}
     if isinstance(text := content.get("text_config"), Mapping):
         content["text_config"] = {key: value for key, value in text.items() if key != "quantization_config"}
     built = CONFIG_MAPPING[content["model_type"]].from_dict(content)

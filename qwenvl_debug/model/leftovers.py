@@ -32,12 +32,16 @@ _HARMLESS = {
 
 _GUESSING = "layers that guess tokens ahead (MTP), which transformers leaves out on purpose"
 
+_SCALES = (
+    r"scale(_inv|s)?$|\.(qweight|qzeros|scales|g_idx|biases|absmax|quant_map|SCB|zeros|weight_packed|weight_shape"
+    r"|weight_zero_point)\b|quant_state"
+)
+
 _LEARNED = (
     (r"\.(lora_|dora_|magnitude_vector)|\blora_(A|B)\b", "matrices of a LoRA that was never merged into the model"),
     (r"experts\.\d+\.", "matrices of single experts, which transformers does not join for this generation"),
     (
-        r"scale(_inv|s)?$|\.(qweight|qzeros|scales|g_idx|biases|absmax|quant_map|SCB|zeros|weight_packed|weight_shape"
-        r"|weight_zero_point)\b|quant_state",
+        _SCALES,
         "scales of quantised weights, for which config.json names no quantisation that uses them",
     ),
     (r"\.layers\.(\d+)\.", "layers"),
@@ -108,7 +112,7 @@ def check_weights(
     learned = [one for one in unexpected if _harmless(network, one) is None]
     if misshapen:
         raise ModelLoadError(_misshapen(misshapen, name))
-    if missing:
+    if missing and not any(re.search(_SCALES, one) for one in learned):
         raise ModelLoadError(_missing(network, missing, learned, held, config, name))
     if learned:
         raise ModelLoadError(_left_over(network, learned, config, name))

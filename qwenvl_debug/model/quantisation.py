@@ -167,7 +167,7 @@ def check_quantised(stored: Quantised, name: str, *, gpu: bool) -> None:
 
     try:
         quantiser = AutoHfQuantizer.from_config(dict(stored.settings), pre_quantized=True)
-        quantiser.validate_environment(device_map=None, weights_only=True)
+        quantiser.validate_environment(device_map={"": "cuda:0"} if gpu else None, weights_only=True)
     except Exception as error:  # each method has its own ways to reject a machine or its settings
         raise ModelLoadError(
             f"“{name}” is quantised with {stored.name} and cannot be read here: {_first(error)}"

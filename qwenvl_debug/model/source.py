@@ -62,7 +62,9 @@ def find(name: str | os.PathLike[str], local_files_only: bool, revision: str | N
             raise ModelLoadError(_gguf(text))
         if (other := other_program(folder)) is not None:
             raise ModelLoadError(f"“{text}” holds weights for {other}: choose the checkpoint they were made from.")
-        raise ModelLoadError(f"“{text}” is not a checkpoint: the folder holds no {CONFIG}.")
+        within = sorted(path.parent.name for file in (CONFIG, ADAPTER) for path in folder.glob(f"*/{file}"))
+        more = f", but its folder {within[-1]} does: give that one" if within else ""
+        raise ModelLoadError(f"“{text}” is not a checkpoint: the folder holds no {CONFIG}{more}.")
     if text == "micro":
         raise ModelLoadError("The bundled model is missing from this installation: install qwenvl-debug again.")
     if text.lower().endswith(".gguf"):

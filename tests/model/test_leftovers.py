@@ -184,6 +184,31 @@ def test_a_checkpoint_of_another_program_is_called_by_its_name(change, sentence,
     assert "broken" not in str(caught.value)
 
 
+def test_quantised_weights_without_a_word_of_it_are_called_so(copy):
+    path = copy / "model.safetensors"
+    weights = load_file(path)
+    for name in [name for name in weights if name.endswith("q_proj.weight")]:
+        shape = weights.pop(name).shape
+        weights[name.replace("weight", "qweight")] = torch.zeros(shape[1], shape[0] // 8, dtype=torch.int32)
+        weights[name.replace("weight", "scales")] = torch.ones(1, shape[0]).half()
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(ModelLoadError, match="hold scales of quantised weights, for which"):
+        load_model(copy)
+
+
+def test_another_file_of_weights_that_config_json_names_is_not_read(copy, tiny, wide_case):
+    weights = load_file(copy / "model.safetensors")
+    save_file({name: w * 0 for name, w in weights.items()}, copy.parent / "other.safetensors", {"format": "pt"})
+    rewrite(copy / "config.json", transformers_weights="../other.safetensors")
+    assert load_model(copy).ask(wide_case, max_new_tokens=2).answer == tiny().ask(wide_case, max_new_tokens=2).answer
+
+
+def test_the_folder_of_a_training_says_which_of_its_folders_to_give(copy):
+    copy.rename(copy.parent / "checkpoint-500")
+    with pytest.raises(ModelLoadError, match=r"holds no config\.json, but its folder checkpoint-500 does"):
+        load_model(copy.parent)
+
+
 def test_a_folder_of_another_program_without_a_config_is_called_by_its_name(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"")
     with pytest.raises(ModelLoadError, match="holds weights for ONNX"):
