@@ -17,6 +17,7 @@ from qwenvl_debug.case import Case
 from qwenvl_debug.errors import Cancelled, CaptureError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
+from qwenvl_debug.model.chat_template import ChatTemplate
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
@@ -35,6 +36,7 @@ class DebugModel:
         network: the transformers model.
         tokenizer: the checkpoint's tokenizer.
         image_processor: the checkpoint's image processor.
+        template: the checkpoint's chat template.
         stop_ids: tokens that end an answer; the first is what ends a forced answer.
         generation: the generation.
         mode: how much is kept of an answer, see `model.modes`.
@@ -46,6 +48,7 @@ class DebugModel:
     network: PreTrainedModel = field(repr=False)
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
     image_processor: PilBackend = field(repr=False)
+    template: ChatTemplate = field(repr=False)
     stop_ids: tuple[int, ...]
     generation: Family = field(repr=False)
     mode: Mode = BASIC
