@@ -146,6 +146,7 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, chat: Chat, controls: re.Pat
             add_special_tokens=False,
             split_special_tokens=number % 2 == 1,  # every other piece was typed
             return_offsets_mapping=True,
+            verbose=False,  # whether it is too long is told elsewhere
         )
         for token, (first, last) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
             inside = chat.owners[start + first : start + last]

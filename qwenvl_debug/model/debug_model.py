@@ -25,6 +25,9 @@ from qwenvl_debug.model.run import Run
 Progress = Callable[[int, int, str], Any]
 """Called as progress(done, of, text) from the thread that works."""
 
+ANSWER_TOKENS, THOUGHT_TOKENS = 64, 2048
+"""How long an answer may be, and how many tokens more where the model thinks first, unless something is asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class DebugModel:
@@ -111,11 +114,13 @@ class DebugModel:
         case: Case,
         *,
         target: str | Sequence[int] | None = None,
-        max_new_tokens: int = 64,
+        max_new_tokens: int | None = None,
         rows: Literal["asked", "all"] = "asked",
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        thinking: bool | None = None,
+        thoughts: Sequence[int] = (),
         progress: Progress | None = None,
         cancel: Event | None = None,
     ) -> Run:
@@ -126,12 +131,17 @@ class DebugModel:
         Args:
             case: pictures and a question.
             target: an answer to feed in instead of the model's own (teacher forcing), as words or as token numbers.
-            max_new_tokens: the answer ends after this many tokens at the latest.
+                Where the model would think first it is fed after the chat template's own empty thoughts, unless it
+                holds thoughts itself (`… </think> answer`) or `thoughts` are given.
+            max_new_tokens: thoughts and answer together end after this many tokens at the latest; by default
+                `ANSWER_TOKENS`, and `THOUGHT_TOKENS` more where the model thinks first. See `Run.cut`.
             rows: whose attention to keep: "asked" for the question's words, the last token of the prompt and the
                 answer; "all" for every token.
             layers: language layers to keep; by default every one that has a map. Fewer take less memory.
             vision_layers: blocks of the vision tower to keep as well; by default none, and all in the mode "full".
             top: how many alternatives to note at each token of the answer.
+            thinking: turn thinking on or off, where the chat template has a switch; None leaves it to the template.
+            thoughts: what to feed before the target, as token numbers with the marks that the model writes.
             progress: called as progress(tokens done, at most, text so far).
             cancel: an event; when it is set the work stops within one layer.
 
@@ -140,22 +150,26 @@ class DebugModel:
 
         Raises:
             PictureError: the model cannot take a picture's shape.
-            CaseError: the prompt is too long, the target is empty, or memory ran out.
+            CaseError: the prompt is too long, the target is empty, the chat template refuses the conversation or has no
+                switch for thinking, or memory ran out.
             CaptureError: a layer without a map, or a block that does not exist.
             Cancelled: `cancel` was set.
         """
         with self.turn(cancel):
             kept = self._kept_layers(layers)
             seen = self._kept_blocks(vision_layers)
-            return ask.ask(self, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel)
+            limit = self._limit(max_new_tokens, thinking)
+            return ask.ask(self, case, target, limit, rows, kept, seen, top, progress, cancel, thinking, thoughts)
 
     def settings(
         self,
-        max_new_tokens: int = 64,
+        max_new_tokens: int | None = None,
         rows: Literal["asked", "all"] = "asked",
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        thinking: bool | None = None,
+        thoughts: Sequence[int] = (),
     ) -> dict[str, Any]:
         """All that decides, beside the weights and the case, what a run holds: its `provenance.settings`, JSON-ready.
 
@@ -164,7 +178,7 @@ class DebugModel:
         size = self.image_processor.size
         return {
             "decoding": "greedy",
-            "max_new_tokens": max_new_tokens,
+            "max_new_tokens": self._limit(max_new_tokens, thinking),
             "rows": rows,
             "layers": None
             if layers is None or set(layers) == set(self.layers_with_maps)
@@ -175,7 +189,15 @@ class DebugModel:
             "bits": self.bits,
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
+            "chat_template": self.template.label,
+            "thinking": thinking if self.template.has_switch else None,
+            **({"thoughts": list(map(int, thoughts))} if len(thoughts) else {}),
         }
+
+    def _limit(self, max_new_tokens: int | None, thinking: bool | None) -> int:
+        if max_new_tokens is not None:
+            return max_new_tokens
+        return ANSWER_TOKENS + (THOUGHT_TOKENS if self.template.thinks(thinking) else 0)
 
     def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
         if layers is None:
@@ -193,14 +215,16 @@ class DebugModel:
             return range(self.vision_depth) if self.mode.vision else ()
         return blocks
 
-    def plain(self, case: Case, max_new_tokens: int = 64) -> list[int]:
+    def plain(self, case: Case, max_new_tokens: int | None = None, thinking: bool | None = None) -> list[int]:
         """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.
 
+        Args: as for `ask`.
+
         Returns:
-            Token numbers of the answer, with the end token where there is one.
+            Token numbers of thoughts and answer, with the end token where there is one.
         """
         with self.turn(), self.attention("sdpa"):
-            return ask.plain(self, case, max_new_tokens)
+            return ask.plain(self, case, self._limit(max_new_tokens, thinking), thinking)
 
     @contextmanager
     def turn(self, cancel: Event | None = None) -> Iterator[None]:

@@ -48,7 +48,7 @@ def count_thoughts(texts: Sequence[str], *, opened: bool) -> int:
     begin = split_thoughts("".join(texts), opened=opened)
     place = 0
     for number, text in enumerate(texts):
-        if place >= begin and (text or place > begin or not begin):
+        if place >= begin and (text or not begin):
             return number
         place += len(text)
     return len(texts)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FROM, CHANGE, STEPS, REACH, HIDE = "sweep_from", "sweep_change", "sweep_steps", "sweep_reach", "sweep_hide"
 SIDES = {"correct": "the correct picture", "failing": "the failing picture"}
-MARKS = {True: "✓", False: "✗"}
+MARKS = {True: "✓", False: "✗", None: "…"}
 PER_ROW = 7
 
 
@@ -208,6 +208,11 @@ def reading(found: Sweep) -> str:
     """Where the answer flips, in a sentence or two."""
     first, last = found.steps[0], found.steps[-1]
     name, unit = found.perturbation.title, found.perturbation.unit
+    if first.right is None:
+        return (
+            "The model was cut in its thoughts about the picture as it is, so it gave no answer to follow: turn thinking "
+            "off on the Compare page."
+        )
     if not first.right:
         return (
             f"The answer to the picture as it is, “{first.run.answer}”, is not as expected, so there is no right "
