@@ -156,10 +156,7 @@ def _find(folder: Path, name: str) -> tuple[str, str] | None:
         default = folder / NAMED / "default.jinja"
     if default.is_file():
         check_size(default, name, LARGEST_TEMPLATE)
-        try:
-            return default.read_text(encoding="utf-8"), str(default.relative_to(folder))
-        except (OSError, ValueError):
-            raise ModelLoadError(f"“{name}” is broken: its {default.name} cannot be read.") from None
+        return default.read_text(encoding="utf-8"), default.relative_to(folder).as_posix()
     if named:
         raise ModelLoadError(_no_default(name, [path.stem for path in named]))
     return None
