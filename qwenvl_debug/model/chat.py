@@ -2,10 +2,8 @@
 
 The conversation is rendered with its real words, by transformers' own function, so that templates which read the words
 (trim them, drop the thoughts of earlier answers, split at `</think>`) write what they write anywhere else. Whose a
-character is follows from rendering the same conversation once more with every visible character of the words replaced
-by a stand-in that names its place: templates look at white space and at marks such as `</think>`, which stay, and at
-nothing else of the words, so both texts have the same form. Where they have not, the words are searched for; what is
-not found counts as the template's. What is fed never depends on it.
+character is, `model.attribution` finds; what it does not find counts as the template's, and nothing of that changes
+what is fed.
 
 Words may hold what looks like a special token (a typed `<|image_pad|>`). It is fed as the plain text it is, as by
 `apply_chat_template(..., sanitize_control_tokens=True)`; the marks of grounding, which models write in answers and
@@ -17,38 +15,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from os.path import commonprefix
+from itertools import pairwise
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError, ModelLoadError
+from qwenvl_debug.model.attribution import Part, marks_of, owners_of, searched, stand_ins
 from qwenvl_debug.model.chat_template import ChatTemplate
-from qwenvl_debug.model.run import Kind
 from qwenvl_debug.model.thoughts import split_thoughts
 
-_FIRST, _COUNT = 0xF0000, 65_000
-"""Stand-ins: a private use area of Unicode, which no template trims, writes or tests for."""
-
-_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _GROUNDING = re.compile(r"<\|(?:object_ref|box|quad)_(?:start|end)\|>")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one person or model said.
-
-    Attributes:
-        kind: what its tokens are.
-        turn: which turn of the conversation, from 0; None for the system prompt.
-        text: the words.
-    """
-
-    kind: Kind
-    turn: int | None
-    text: str
 
 
 @dataclass(frozen=True)
@@ -93,20 +71,20 @@ def render_chat(template: ChatTemplate, case: Case, controls: re.Pattern[str], t
     options = template.options(thinking)
     parts = _parts(case)
     said = "".join(part.text for part in parts)
-    marks = _marks(template.text, controls)
-    forms = [said, _stand_ins(said, None)] + [_stand_ins(said, marks)] * bool(marks and marks.search(said))
+    marks = marks_of(template.text, controls)
+    forms = [said, stand_ins(said, None)] + [stand_ins(said, marks)] * bool(marks and marks.search(said))
     results = template.render([{"messages": _messages(case, parts, form), "options": options} for form in forms])
     error, text = results[0]
     if error is not None:
         raise _refusal(template, error, text)
-    owners = next((found for _, other in results[1:] if (found := _owners(text, other, parts)) is not None), None)
+    owners = next((found for _, other in results[1:] if (found := owners_of(text, other, parts)) is not None), None)
     if owners is None:
         if typed := controls.search(said):
             raise CaseError(
                 f"The chat template of “{template.name}” rewrites the words, so that the special token {typed[0]} in "
                 "them cannot be fed as text: remove it."
             )
-        owners = _searched(text, parts)
+        owners = searched(text, parts)
     for number, part in enumerate(parts):
         wanted = part.text
         if part.kind == "earlier":  # templates drop the thoughts of earlier answers
@@ -138,7 +116,7 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, chat: Chat, controls: re.Pat
     typed = [found.span() for found in controls.finditer(chat.text) if max(chat.owners[slice(*found.span())]) >= 0]
     edges = [0, *(edge for span in typed for edge in span), len(chat.text)]
     tokens: list[tuple[int, int]] = []
-    for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(edges)):
         if start == end:
             continue
         encoded = tokenizer(
@@ -177,88 +155,6 @@ def _messages(case: Case, parts: Sequence[Part], form: str) -> list[dict[str, An
         if answer is not None:
             messages.append({"role": "assistant", "content": next(words)})
     return messages
-
-
-def _marks(source: str, controls: re.Pattern[str]) -> re.Pattern[str] | None:
-    """What finds the marks that a template may look for in words: its quoted texts that are not words or tokens."""
-    quoted = {re.sub(r"\\.", " ", one or other).strip() for one, other in _QUOTED.findall(source)}
-    marks = [mark for mark in quoted if re.search(r"[^\w\s]", mark) and not controls.search(mark)]
-    return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True)))) if marks else None
-
-
-def _stand_ins(said: str, marks: re.Pattern[str] | None) -> str:
-    """The words with a stand-in for every visible character, but for marks that stay."""
-    stay = {place for mark in marks.finditer(said) for place in range(*mark.span())} if marks else ()
-    return "".join(
-        character if character.isspace() or place in stay else chr(_FIRST + place % _COUNT)
-        for place, character in enumerate(said)
-    )
-
-
-def _owners(text: str, other: str | None, parts: Sequence[Part]) -> list[int] | None:
-    """Whose each character is, from a rendering with stand-ins; None where that has another form."""
-    if other is None or len(other) != len(text):
-        return None
-    said = "".join(part.text for part in parts)
-    part_of = [number for number, part in enumerate(parts) for _ in part.text]
-    ends = list(accumulate(len(part.text) for part in parts))
-    found: list[tuple[int, int]] = []  # (place in the text, place in what was said)
-    for place, (real, stand_in) in enumerate(zip(text, other, strict=True)):
-        if not _FIRST <= ord(stand_in) < _FIRST + _COUNT:
-            if real != stand_in:
-                return None
-            continue
-        index = _index(ord(stand_in) - _FIRST, len(said), found[-1][1] if found else 0)
-        if index is None:
-            return None
-        found.append((place, index))
-    owners = [-1] * len(text)
-    for place, index in found:
-        owners[place] = part_of[index]
-    # White space and marks that stayed belong to the words beside them, where the template left them as they were.
-    for before, after in pairwise([None, *found, None]):
-        start = 0 if before is None else before[0] + 1
-        gap = text[start : len(text) if after is None else after[0]]
-        if not gap:
-            continue
-        if before and after and part_of[before[1]] == part_of[after[1]]:
-            if gap.isspace() or gap == said[before[1] + 1 : after[1]]:
-                owners[start : start + len(gap)] = [part_of[before[1]]] * len(gap)
-                continue
-        if before:
-            number = part_of[before[1]]
-            kept = _common(gap, said[before[1] + 1 : ends[number]])
-            owners[start : start + kept] = [number] * kept
-        if after:
-            number = part_of[after[1]]
-            kept = _common(gap[::-1], said[ends[number] - len(parts[number].text) : after[1]][::-1])
-            owners[start + len(gap) - kept : start + len(gap)] = [number] * kept
-    return owners
-
-
-def _index(code: int, count: int, last: int) -> int | None:
-    """The place in what was said that a stand-in names; in very long conversations they come round again."""
-    possible = range(code, count, _COUNT)
-    return next((index for index in possible if index >= last), possible[-1]) if possible else None
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters two texts begin with alike, up to the last visible one."""
-    alike = len(commonprefix((one, other)))
-    return len(one[:alike].rstrip())
-
-
-def _searched(text: str, parts: Sequence[Part]) -> list[int]:
-    """Whose each character is, by looking for the words from the end, where they stand after all marks of their turn."""
-    owners, end = [-1] * len(text), len(text)
-    for number, part in reversed(list(enumerate(parts))):
-        for words in (part.text.strip(), part.text[split_thoughts(part.text, opened=False) :].strip()):
-            start = text.rfind(words, 0, end) if words else -1
-            if start >= 0:
-                owners[start : start + len(words)] = [number] * len(words)
-                end = start
-                break
-    return owners
 
 
 def _refusal(template: ChatTemplate, error: str, message: str | None) -> CaseError | ModelLoadError:

@@ -64,14 +64,14 @@ def main() -> None:
     import transformers.utils.chat_template_utils  # noqa: F401 - before the limits, which leave it no room
 
     limit_next = _limits(seconds, memory)
-    print("ready", file=results, flush=True)  # noqa: T201
+    print("ready", file=results, flush=True)
     for line in sys.stdin.buffer:
         limit_next()
         try:
             result = json.dumps(render(json.loads(line)))
         except MemoryError:
             os._exit(GONE)
-        print(result, file=results, flush=True)  # noqa: T201
+        print(result, file=results, flush=True)
 
 
 def _limits(seconds: int, memory: int) -> Any:

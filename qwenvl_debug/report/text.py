@@ -127,7 +127,8 @@ def sweep_text(made: Sweep) -> str:
         (
             f"{row['strength']:g}",
             printable(row["answer"]) or "(no words)",
-            {True: "yes", False: "no", None: "cut in its thoughts"}[row["right"]] + ("   flips here" if number == made.flip else ""),
+            {True: "yes", False: "no", None: "cut in its thoughts"}[row["right"]]
+            + ("   flips here" if number == made.flip else ""),
             percent(row["probability"]),
             percent(row["per_token"]),
             *(f"{percent(row[f'mass_{name}'])} ({percent(row[f'chance_{name}'])})" for name in names),

@@ -84,7 +84,9 @@ def mass_chart(sweep: Sweep) -> alt.LayerChart:
 def steps_table(sweep: Sweep) -> pd.DataFrame:
     """One row a step: strength, answer, probability of the followed answer, and whether it was as expected."""
     table = sweep.table()[["strength", "answer", "right", "probability"]]
-    return table.assign(answer=table["answer"].replace("", "(no words)"), verdict=[VERDICTS[one] for one in table["right"].tolist()])
+    return table.assign(
+        answer=table["answer"].replace("", "(no words)"), verdict=[VERDICTS[one] for one in table["right"].tolist()]
+    )
 
 
 def mass_table(sweep: Sweep) -> pd.DataFrame:

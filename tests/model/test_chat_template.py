@@ -128,7 +128,9 @@ def test_a_template_that_ends_only_for_simple_conversations_is_stopped(condition
     (copy / "chat_template.jinja").write_text(TEMPLATE + f"{{% if {condition} %}}{ENDLESS}{{% endif %}}")
     model = load_model(copy)
     before = prompt(model, CASE).ids
-    caught = Case(noise(60, 60), "龘?", system="You are a guide who knows towers.", history=[Turn("Which?", "A tower.")] * 3)
+    caught = Case(
+        noise(60, 60), "龘?", system="You are a guide who knows towers.", history=[Turn("Which?", "A tower.")] * 3
+    )
     with pytest.raises(ModelLoadError, match=r"takes too long or too much memory to write out this conversation\."):
         prompt(model, caught)
     assert prompt(model, CASE).ids == before  # another process renders from here on
@@ -218,7 +220,9 @@ def test_a_long_conversation_is_rendered_in_little_time(tiny):
     finally:
         model.config.get_text_config().max_position_embeddings = 4096
     words = [
-        model.tokenizer.decode([t for t, k, n in zip(asked.ids, asked.kinds, asked.turns, strict=True) if n == turn and k != "picture"])
+        model.tokenizer.decode(
+            [t for t, k, n in zip(asked.ids, asked.kinds, asked.turns, strict=True) if n == turn and k != "picture"]
+        )
         for turn in range(13)
     ]
     assert [text.strip() for text in words[:12]] == [("word " * 1_000).strip() + ("other " * 1_000).rstrip()] * 12

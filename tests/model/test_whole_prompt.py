@@ -50,7 +50,9 @@ def cases(question, answer):
                 Turn(f"{question} one ", thoughts.format(answer), shown[0]),
                 Turn(f" two {question}", thoughts.format(f"So {answer}"), shown[1]),
             ]
-            yield Case([noise(70, 60 + 10 * n, n) for n in range(sum(shown))], question, system="Be brief. ", history=history)
+            yield Case(
+                [noise(70, 60 + 10 * n, n) for n in range(sum(shown))], question, system="Be brief. ", history=history
+            )
     frames, seconds = [noise(80, 60, n) for n in range(5)], [0.5 * n for n in range(5)]
     yield Case(frames, question, seconds=seconds)
     yield Case(frames, question, seconds=seconds, history=[Turn(question, THOUGHTS["closed"].format(answer), 5)])
