@@ -1,4 +1,4 @@
-"""Is a thinking model's answer what the page judges, are its thoughts there to be looked at, and can they be turned off?
+"""Is the page's verdict that on the answer, are thoughts there to be looked at, and can thinking be turned off?
 
 A tiny random model never closes its thoughts, so its own runs are cut in them; those with thoughts and answer are fed.
 """
