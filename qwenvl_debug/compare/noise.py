@@ -121,7 +121,7 @@ def harmless_runs(
     """
     if run.model is None:
         raise CaseError("This run was read from a file and holds no model: ask the case again to measure its noise.")
-    answer = [run.tokens[index].id for index in run.answer_tokens]
+    answer = [run.tokens[index].id for index in (*run.thought_tokens, *run.answer_tokens)] if run.answer else []
     made = []
     for number, (name, change) in enumerate(HARMLESS.items()):
         if cancel is not None and cancel.is_set():
@@ -133,7 +133,7 @@ def harmless_runs(
         case = replace(run.case, pictures=tuple(pictures))
         # A model that said nothing has no answer to be made to give; then its prompt is read alone.
         asked = {"target": answer} if answer else {"max_new_tokens": 1}
-        made.append((name, run.model.ask(case, cancel=cancel, **asked)))
+        made.append((name, run.model.ask(case, thinking=run.thinking, cancel=cancel, **asked)))
     if progress is not None:
         progress(len(HARMLESS), len(HARMLESS), "")
     return tuple(made)

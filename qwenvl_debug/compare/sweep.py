@@ -35,7 +35,8 @@ class Step:
         strength: in the perturbation's unit.
         run: the model's own answer to the changed picture.
         asked: the run made to give the target, whose words ask; the same object where that is its own answer.
-        right: whether the answer is as expected; where nothing is expected, whether it is that of the first step.
+        right: whether the answer is as expected; where nothing is expected, whether it is that of the first step;
+            None where the run was cut in its thoughts.
         probability: of the whole target, the product over its tokens and the end token that follows, 0..1.
         per_token: its geometric mean per token, which does not shrink with the target's length.
         regions: the regions where the change has moved them.
@@ -47,7 +48,7 @@ class Step:
     strength: float
     run: Run
     asked: Run
-    right: bool
+    right: bool | None
     probability: float
     per_token: float
     regions: tuple[Region, ...]
@@ -164,8 +165,9 @@ def sweep(
     target: str | None = None,
     picture: int = 0,
     normalisation: Normalisation = "picture",
-    max_new_tokens: int = 64,
+    max_new_tokens: int | None = None,
     seed: int = 0,
+    thinking: bool | None = None,
     progress: Progress | None = None,
     cancel: Event | None = None,
 ) -> Sweep:
@@ -181,7 +183,7 @@ def sweep(
         target: the answer to follow; by default the expected one, else what the model says at strength 0.
         picture: which picture of the case is changed.
         normalisation: of the maps.
-        max_new_tokens: longest answer.
+        max_new_tokens, thinking: as for `DebugModel.ask`.
         seed: fixes what a change draws at random; the same at every strength, so that only the strength differs.
         progress: called as progress(steps done, of, what is asked next).
         cancel: an event; when it is set the work stops.
@@ -212,21 +214,25 @@ def sweep(
         pictures = list(case.pictures)
         if strength:
             pictures[picture] = Picture.open(pixels, f"{shown.name}, {kind.title.lower()} {strength:g}")
-        run = model.ask(replace(case, pictures=tuple(pictures)), max_new_tokens=max_new_tokens, cancel=cancel)
+        run = model.ask(
+            replace(case, pictures=tuple(pictures)), max_new_tokens=max_new_tokens, thinking=thinking, cancel=cancel
+        )
         target = target or case.expected or run.answer
         if not target:
             raise QueryError("The model said nothing to the picture as it is: give a target to follow.")
-        asked = run if run.answer == target else model.ask(run.case, target=target, cancel=cancel)
+        # After thoughts of its own the target would be as likely as these make it: every step is fed it after none.
+        own = run.answer == target and not run.thought_tokens
+        asked = run if own else model.ask(run.case, target=target, thinking=thinking, cancel=cancel)
         first = steps[0].run if steps else run
-        right = run.right if run.right is not None else run.answer == first.answer
-        own = tuple(carried(region, moved, shown.size) for region in regions)
-        masses, chances = _masses(asked, own, picture, normalisation, cancel)
+        right = run.right if run.right is not None or run.cut == "thoughts" else run.answer == first.answer
+        there = tuple(carried(region, moved, shown.size) for region in regions)
+        masses, chances = _masses(asked, there, picture, normalisation, cancel)
         steps.append(
-            Step(strength, run, asked, right, *_probability(asked), own, masses, chances, _known(moved, shown.size))
+            Step(strength, run, asked, right, *_probability(asked), there, masses, chances, _known(moved, shown.size))
         )
     if progress is not None:
         progress(len(wanted), len(wanted), "")
-    flip = next((n for n, step in enumerate(steps) if not step.right), None) if steps[0].right else None
+    flip = next((n for n, step in enumerate(steps) if step.right is False), None) if steps[0].right else None
     return Sweep(kind, tuple(steps), target, normalisation, flip)
 
 

@@ -23,6 +23,7 @@ from qwenvl_debug.model.decoding import GREEDY, Watch, seeded
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
 from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
 from qwenvl_debug.model.spelling import spell, texts
+from qwenvl_debug.model.thoughts import CLOSE, count_thoughts
 from qwenvl_debug.model.trace import VisionTrace
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def ask(
     top: int,
     progress: Progress | None,
     cancel: Event | None,
+    thinking: bool | None = None,
+    thoughts: Sequence[int] = (),
     decoding: str = GREEDY,
     seed: int = 0,
 ) -> Run:
@@ -57,7 +60,10 @@ def ask(
         raise CaptureError(f"The rows to keep are 'asked' or 'all', not {rows!r}.")
     if max_new_tokens < 1:
         raise CaseError(f"An answer needs room for at least one token; max_new_tokens is {max_new_tokens}.")
-    asked = prompt(model, case)
+    given = None if target is None else [*map(int, thoughts), *_target_ids(model, target)]
+    # An answer without thoughts is no thought: it is fed after closed ones.
+    closed = given is not None and CLOSE not in "".join(text for text, _ in spell(model.tokenizer, given))
+    asked = prompt(model, case, thinking, closed=closed)
     length = len(asked.ids)
     recorder = Recorder(
         language={m: n for n, m in model.generation.language_attention(model.network).items() if n in layers},
@@ -69,12 +75,13 @@ def ask(
         resampler=model.generation.resampler(model.network),
     )
     with torch.no_grad(), recording(recorder), _enough_memory():
-        if target is None:
+        if given is None:
             new, choices = _generate(model, asked, max_new_tokens, top, progress, decoding, seed)
         else:
-            new = [*_target_ids(model, target), model.stop_ids[0]]
+            new = [*given, model.stop_ids[0]]
             choices = _force(model, asked, new, top)
     tokens = _tokens(model, asked, new, choices)
+    settings = model.settings(max_new_tokens, rows, layers, vision_layers, top, thinking, thoughts, decoding, seed)
     orders = model.generation.raster_order(model.network, asked.image_grid_thw)
     answer = "".join(token.text for token in tokens if token.kind == "answer").strip()
     return Run(
@@ -84,21 +91,24 @@ def ask(
         grids=asked.grids,
         trace=recorder.trace(model.n_layers, model.n_heads, len(tokens), asked.image_grid_thw),
         vision=_per_picture(recorder.vision(orders, asked.image_grid_thw), asked),
-        provenance=_provenance(
-            model,
-            model.settings(max_new_tokens, rows, layers, vision_layers, top, decoding=decoding, seed=seed),
-            began,
-        ),
+        provenance=_provenance(model, settings, began),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
     )
 
 
 def plain(
-    model: DebugModel, case: Case, max_new_tokens: int, decoding: str = GREEDY, seed: int = 0, *, sample: bool = True
+    model: DebugModel,
+    case: Case,
+    max_new_tokens: int,
+    thinking: bool | None = None,
+    decoding: str = GREEDY,
+    seed: int = 0,
+    *,
+    sample: bool = True,
 ) -> list[int]:
     """See `DebugModel.plain`; without `sample` the likeliest token is taken where the checkpoint samples."""
-    asked = prompt(model, case)
+    asked = prompt(model, case, thinking)
     config = model.generation_config(max_new_tokens, decoding, sample=sample)
     with torch.no_grad(), _enough_memory(), seeded(seed if config.do_sample else None, model.device):
         sequence = model.network.generate(
@@ -171,7 +181,9 @@ def _tokens(model: DebugModel, asked: Prompt, new: list[int], choices: list[Choi
     ids = [*asked.ids, *new]
     last_turn = max(turn for turn in asked.turns if turn is not None)
     ended = new[-1] in model.stop_ids
-    kinds = [*asked.kinds, *(["answer"] * (len(new) - ended)), *(["end"] * ended)]
+    said = new[: len(new) - ended]
+    thought = count_thoughts([text for text, _ in spell(model.tokenizer, said)], opened=asked.opened)
+    kinds = [*asked.kinds, *["thought"] * thought, *["answer"] * (len(said) - thought), *["end"] * ended]
     breaks = [n for n in range(1, len(ids)) if kinds[n] != kinds[n - 1]]
     spelled = spell(model.tokenizer, ids, breaks)
     names = _names(model, choices)

@@ -17,6 +17,7 @@ from qwenvl_debug.case import Case
 from qwenvl_debug.errors import Cancelled, CaptureError, CaseError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
+from qwenvl_debug.model.chat_template import ChatTemplate
 from qwenvl_debug.model.decoding import DECODINGS, GREEDY, OwnSettings
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.leftovers import Loading
@@ -25,6 +26,9 @@ from qwenvl_debug.model.run import Run
 
 Progress = Callable[[int, int, str], Any]
 """Called as progress(done, of, text) from the thread that works."""
+
+ANSWER_TOKENS, THOUGHT_TOKENS = 64, 2048
+"""How long an answer may be, and how many tokens more where the model thinks first, unless something is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,7 @@ class DebugModel:
         network: the transformers model.
         tokenizer: the checkpoint's tokenizer.
         image_processor: the checkpoint's image processor.
+        template: the checkpoint's chat template.
         stop_ids: tokens that end an answer; the first is what ends a forced answer.
         generation: the generation.
         mode: how much is kept of an answer, see `model.modes`.
@@ -52,6 +57,7 @@ class DebugModel:
     network: PreTrainedModel = field(repr=False)
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
     image_processor: PilBackend = field(repr=False)
+    template: ChatTemplate = field(repr=False)
     stop_ids: tuple[int, ...]
     generation: Family = field(repr=False)
     mode: Mode = BASIC
@@ -117,11 +123,13 @@ class DebugModel:
         case: Case,
         *,
         target: str | Sequence[int] | None = None,
-        max_new_tokens: int = 64,
+        max_new_tokens: int | None = None,
         rows: Literal["asked", "all"] = "asked",
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        thinking: bool | None = None,
+        thoughts: Sequence[int] = (),
         decoding: str | None = None,
         seed: int | None = None,
         progress: Progress | None = None,
@@ -135,12 +143,17 @@ class DebugModel:
         Args:
             case: pictures and a question.
             target: an answer to feed in instead of the model's own (teacher forcing), as words or as token numbers.
-            max_new_tokens: the answer ends after this many tokens at the latest.
+                Where the model would think first it is fed after the chat template's own empty thoughts, unless it
+                holds thoughts itself (`… </think> answer`) or `thoughts` are given.
+            max_new_tokens: thoughts and answer together end after this many tokens at the latest; by default
+                `ANSWER_TOKENS`, and `THOUGHT_TOKENS` more where the model thinks first. See `Run.cut`.
             rows: whose attention to keep: "asked" for the question's words, the last token of the prompt and the
                 answer; "all" for every token.
             layers: language layers to keep; by default every one that has a map. Fewer take less memory.
             vision_layers: blocks of the vision tower to keep as well; by default none, and all in the mode "full".
             top: how many alternatives to note at each token of the answer.
+            thinking: turn thinking on or off, where the chat template has a switch; None leaves it to the template.
+            thoughts: what to feed before the target, as token numbers with the marks that the model writes.
             decoding: "greedy", or "checkpoint" for what generation_config.json says: penalties and other settings
                 applied by transformers' own `generate`, and sampling where it samples. None for the model's own way.
             seed: of the random numbers, where it samples. None for the model's own.
@@ -153,8 +166,9 @@ class DebugModel:
 
         Raises:
             PictureError: the model cannot take a picture's shape.
-            CaseError: the prompt is too long, the target is empty, there is no such decoding, the checkpoint's own
-                settings cannot be used, or memory ran out.
+            CaseError: the prompt is too long, the target is empty, the chat template refuses the conversation or has no
+                switch for thinking, there is no such decoding, the checkpoint's own generation settings cannot be used,
+                or memory ran out.
             CaptureError: a layer without a map, or a block that does not exist.
             Cancelled: `cancel` was set.
         """
@@ -162,9 +176,9 @@ class DebugModel:
         with self.turn(cancel):
             kept = self._kept_layers(layers)
             seen = self._kept_blocks(vision_layers)
-            return ask.ask(
-                asked, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel, asked.decoding, asked.seed
-            )
+            limit = self._limit(max_new_tokens, thinking)
+            how = thinking, thoughts, asked.decoding, asked.seed
+            return ask.ask(asked, case, target, limit, rows, kept, seen, top, progress, cancel, *how)
 
     def decoded(self, decoding: str | None = None, seed: int | None = None) -> DebugModel:
         """The same model, the same network in memory, with another way to choose tokens wherever it is asked.
@@ -190,11 +204,13 @@ class DebugModel:
 
     def settings(
         self,
-        max_new_tokens: int = 64,
+        max_new_tokens: int | None = None,
         rows: Literal["asked", "all"] = "asked",
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        thinking: bool | None = None,
+        thoughts: Sequence[int] = (),
         decoding: str | None = None,
         seed: int | None = None,
     ) -> dict[str, Any]:
@@ -206,7 +222,7 @@ class DebugModel:
         asked = self.decoded(decoding, seed)
         return {
             **self.own.record(asked.decoding, asked.seed),
-            "max_new_tokens": max_new_tokens,
+            "max_new_tokens": self._limit(max_new_tokens, thinking),
             "rows": rows,
             "layers": None
             if layers is None or set(layers) == set(self.layers_with_maps)
@@ -217,9 +233,17 @@ class DebugModel:
             "bits": self.bits,
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
+            "chat_template": self.template.label,
+            "thinking": thinking if self.template.has_switch else None,
+            **({"thoughts": list(map(int, thoughts))} if len(thoughts) else {}),
             **({"stored": self.loading.stored} if self.loading.stored else {}),
             **({"from_adapter": list(self.loading.from_adapter)} if self.loading.from_adapter else {}),
         }
+
+    def _limit(self, max_new_tokens: int | None, thinking: bool | None) -> int:
+        if max_new_tokens is not None:
+            return max_new_tokens
+        return ANSWER_TOKENS + (THOUGHT_TOKENS if self.template.thinks(thinking) else 0)
 
     def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
         if layers is None:
@@ -237,14 +261,17 @@ class DebugModel:
             return range(self.vision_depth) if self.mode.vision else ()
         return blocks
 
-    def plain(self, case: Case, max_new_tokens: int = 64) -> list[int]:
+    def plain(self, case: Case, max_new_tokens: int | None = None, thinking: bool | None = None) -> list[int]:
         """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.
 
+        Args: as for `ask`.
+
         Returns:
-            Token numbers of the answer, with the end token where there is one.
+            Token numbers of thoughts and answer, with the end token where there is one.
         """
         with self.turn(), self.attention("sdpa"):
-            return ask.plain(self, case, max_new_tokens, self.decoding, self.seed)
+            limit = self._limit(max_new_tokens, thinking)
+            return ask.plain(self, case, limit, thinking, self.decoding, self.seed)
 
     @contextmanager
     def turn(self, cancel: Event | None = None) -> Iterator[None]:

@@ -25,7 +25,7 @@ from qwenvl_debug.model.few_bits import can_quantise, kept_whole
 from qwenvl_debug.model.forecast import inspect
 from qwenvl_debug.model.machine import hardware, known_device
 from qwenvl_debug.model.modes import Mode, mode_of
-from qwenvl_debug.model.parts import has_template, read_image_processor, read_tokenizer
+from qwenvl_debug.model.parts import has_template, read_image_processor, read_template, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
 from qwenvl_debug.model.quantisation import Quantised, check_quantised
 from qwenvl_debug.model.safety import check_files
@@ -139,8 +139,14 @@ def load_model(
     report(5, "reading the tokenizer")
     most = max_image_tokens if max_image_tokens is not None else how.max_image_tokens
     parts = _whose(folder, found.adapter)
-    tokenizer = read_tokenizer(parts["tokenizer"], shown, family, found.skeleton.config, parts["chat template"])
+    configured = found.skeleton.config
+    tokenizer = read_tokenizer(parts["tokenizer"], shown, family, configured)
     image_processor = read_image_processor(parts["image processor"], shown, family, most)
+    beside = tokenizer  # a tokenizer's own settings may hold the template
+    if parts["chat template"] == folder != parts["tokenizer"]:
+        beside = read_tokenizer(folder, shown, family, configured)
+    template = read_template(parts["chat template"], beside, shown, family)
+    tokenizer.chat_template = template.text
     network, loading = read_network(
         folder,
         shown,
@@ -173,6 +179,7 @@ def load_model(
         network=network,
         tokenizer=tokenizer,
         image_processor=image_processor,
+        template=template,
         stop_ids=stop_ids,
         generation=family,
         mode=how,
@@ -213,16 +220,14 @@ def _whose(folder: Path, adapter: lora.Adapter | None) -> dict[str, Path]:
     """By part, the folder it is read from: the LoRA's where it brings its own, which it was trained with."""
     files = {
         "tokenizer": ("tokenizer.json", "vocab.json"),
-        "chat template": ("chat_template.jinja", "chat_template.json"),
         "image processor": ("preprocessor_config.json", "processor_config.json"),
         "generation settings": ("generation_config.json",),
     }
     if adapter is None:
-        return dict.fromkeys(files, folder)
+        return dict.fromkeys((*files, "chat template"), folder)
     whose = {part: adapter.folder if adapter.brings(*names) else folder for part, names in files.items()}
-    if whose["tokenizer"] == adapter.folder and has_template(adapter.folder):
-        whose["chat template"] = adapter.folder
-    return whose
+    own = has_template(adapter.folder, tokenizer=whose["tokenizer"] == adapter.folder)
+    return {"tokenizer": whose["tokenizer"], "chat template": adapter.folder if own else folder} | whose
 
 
 def _check_parts(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, image_processor: Any, name: str) -> None:

@@ -55,7 +55,7 @@ def own_answer(model: DebugModel, case: Case, tokens: int = OWN_TOKENS) -> OwnAn
     with model.turn(), model.attention("sdpa"):
         greedy = ask.plain(model, case, tokens)
         try:
-            own = ask.plain(model, case, tokens, CHECKPOINT, sample=False)
+            own = ask.plain(model, case, tokens, decoding=CHECKPOINT, sample=False)
         except CaseError as error:
             return OwnAnswer(model.own.said, tokens=tokens, problem=str(error))
     shared = next((n for n, (a, b) in enumerate(zip(greedy, own, strict=False)) if a != b), min(len(greedy), len(own)))

@@ -10,66 +10,70 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBas
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from qwenvl_debug.errors import ModelLoadError, QwenVLDebugError
-from qwenvl_debug.model.chat_template import check_chat_template
+from qwenvl_debug.model.chat_template import NAMED, ChatTemplate, read_chat_template
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.safety import read_json
+from qwenvl_debug.model.source import MICRO
 
 
 def read_tokenizer(
-    folder: Path,
-    name: str,
-    family: Family,
-    config: PreTrainedConfig | None = None,
-    template_folder: Path | None = None,
+    folder: Path, name: str, family: Family, config: PreTrainedConfig | None = None
 ) -> PreTrainedTokenizerBase:
-    """The checkpoint's tokenizer with its chat template.
+    """The checkpoint's tokenizer.
 
     Args:
         folder: where it lies.
         name: what to call the checkpoint in an error.
         family: the generation, which may read its own.
         config: the network's configuration, where the folder's config.json is not to be read (or there is none).
-        template_folder: where the chat template lies, if somewhere else.
 
     Raises:
-        ModelLoadError: missing, broken, or without a chat template that ends.
+        ModelLoadError: missing or broken.
     """
     if family.read_tokenizer is not None:
         return _read(family.read_tokenizer, folder, name, "its tokenizer cannot be read")
     if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
         raise ModelLoadError(f"“{name}” is incomplete: it holds no tokenizer (tokenizer.json).")
-    tokenizer = _read(partial(_auto_tokenizer, config=config), folder, name, "its tokenizer cannot be read")
-    template = tokenizer.chat_template
-    place = template_folder or folder
-    if place != folder:
-        template = _template(place, name, config)
-    if template is None and (place / "chat_template.json").is_file():
-        template = read_json(place / "chat_template.json", name).get("chat_template")
-    if isinstance(template, dict):  # several, by name
-        template = template.get("default")
-    if not isinstance(template, str):
-        raise ModelLoadError(f"“{name}” has no chat template: choose a checkpoint tuned to answer (Instruct).")
-    words = {key: str(word) for key, word in tokenizer.special_tokens_map.items() if isinstance(word, str)}
-    check_chat_template(template, words, name)
-    tokenizer.chat_template = template
-    return tokenizer
+    return _read(partial(_auto_tokenizer, config=config), folder, name, "its tokenizer cannot be read")
 
 
-def has_template(folder: Path) -> bool:
-    """Whether a tokenizer's own settings hold a chat template."""
-    try:
-        return bool(read_json(folder / "tokenizer_config.json", folder.name).get("chat_template"))
-    except ModelLoadError:
-        return False
+def read_template(folder: Path, tokenizer: PreTrainedTokenizerBase, name: str, family: Family) -> ChatTemplate:
+    """The checkpoint's chat template, which its tokenizer has from here on too.
+
+    Args:
+        folder: where it lies.
+        tokenizer: as `read_tokenizer` returned it.
+        name: what to call the checkpoint in an error.
+        family: the generation, which may have templates of its own.
+
+    Raises:
+        ModelLoadError: missing, broken, or one that does not end.
+    """
+    if tokenizer.chat_template in family.templates:
+        words = dict(tokenizer.special_tokens_map)
+        template = ChatTemplate(tokenizer.chat_template, "built in", words, name, trusted=True)
+    else:
+        template = read_chat_template(folder, tokenizer, name, trusted=folder == MICRO)
+    tokenizer.chat_template = template.text
+    return template
 
 
-def _template(folder: Path, name: str, config: PreTrainedConfig | None) -> Any:
-    """The chat template that lies beside other parts than the tokenizer in use."""
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    if not (folder / "tokenizer_config.json").is_file():
-        return None
-    return _read(partial(_auto_tokenizer, config=config), folder, name, "its tokenizer cannot be read").chat_template
+def has_template(folder: Path, *, tokenizer: bool) -> bool:
+    """Whether a folder holds a chat template of its own.
+
+    Args:
+        folder: where it may lie.
+        tokenizer: whether the folder's tokenizer is used, whose settings may hold one.
+    """
+    if any(folder.glob("chat_template.*")) or any(folder.glob(f"{NAMED}/*.jinja")):
+        return True
+    for file in ("processor_config.json", *(("tokenizer_config.json",) if tokenizer else ())):
+        try:
+            if (folder / file).is_file() and read_json(folder / file, folder.name).get("chat_template"):
+                return True
+        except ModelLoadError:  # said by whoever needs the file
+            continue
+    return False
 
 
 def read_image_processor(folder: Path, name: str, family: Family, max_image_tokens: int | None) -> Any:
