@@ -12,6 +12,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from qwenvl_debug.errors import ModelLoadError, QwenVLDebugError
 from qwenvl_debug.model.chat_template import NAMED, ChatTemplate, read_chat_template
 from qwenvl_debug.model.families import Family
+from qwenvl_debug.model.renderer import RENDERER
 from qwenvl_debug.model.safety import read_json
 from qwenvl_debug.model.source import MICRO
 
@@ -34,6 +35,8 @@ def read_tokenizer(
         return _read(family.read_tokenizer, folder, name, "its tokenizer cannot be read")
     if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
         raise ModelLoadError(f"“{name}” is incomplete: it holds no tokenizer (tokenizer.json).")
+    if folder != MICRO:
+        RENDERER.start()  # it is ready by the time the chat template is tried
     return _read(partial(_auto_tokenizer, config=config), folder, name, "its tokenizer cannot be read")
 
 
