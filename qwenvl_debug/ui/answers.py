@@ -58,6 +58,8 @@ def answer_pair(
     *,
     fresh: bool = False,
     thinking: bool | None = None,
+    decoding: str = "greedy",
+    seed: int = 0,
 ) -> Answers:
     """Load the model where needed and answer both cases, from the store where the same was asked before.
 
@@ -68,12 +70,14 @@ def answer_pair(
         correct, failing: the two cases. The expected answer of the correct one (else of the other) is the target.
         worker, progress, cancel: see `Worker.submit`.
         fresh: run the model even where a stored run answers.
-        thinking: as for `DebugModel.ask`.
+        thinking, decoding, seed: as for `DebugModel.ask`.
     """
     stored = False
     target = correct.expected or failing.expected
     steps = 3 if target is None else 5
     model = worker.model(name, lambda part, text: progress(part / steps, text))
+    if decoding != "greedy":
+        model = model.decoded(decoding, seed)
 
     def ask(case: Case, step: int, words: str, target: str | None = None) -> Run:
         def inner(done: int, of: int, text: str) -> None:

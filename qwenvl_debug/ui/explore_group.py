@@ -95,6 +95,8 @@ def _name(case: Case) -> tuple[str, ...]:
 def _grouped(model: str, one: Run, cases: tuple[Case, ...], worker: Any, progress: Any, cancel: Any) -> GroupComparison:
     """Ask every case, its expected answer fed in where there is one. Called on the worker's thread."""
     loaded = worker.model(model, progress)
+    if one.model is not None:
+        loaded = loaded.decoded(one.model.decoding, one.model.seed)
     others = []
     for number, case in enumerate(cases):
         progress(number / len(cases), f"Asking about {case.pictures[0].name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from qwenvl_debug.ui import own_form, pairs, shown_picture, state, thinking, work
+from qwenvl_debug.ui import decoding, own_form, pairs, shown_picture, state, thinking, work
 from qwenvl_debug.ui.pairs import Choice
 
 
@@ -55,7 +55,7 @@ def chosen(model: str, pair: str) -> Choice | None:
         QwenVLDebugError: what someone typed cannot be asked.
     """
     choice = own_form.ask() if pair == pairs.OWN else pairs.gallery_choice(pair)
-    return None if choice is None else thinking.choose(model, shown_picture.choose(choice))
+    return None if choice is None else decoding.choose(model, thinking.choose(model, shown_picture.choose(choice)))
 
 
 def answered(model: str, pair: str) -> Choice | None:

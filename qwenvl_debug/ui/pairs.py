@@ -38,6 +38,7 @@ class Choice:
         recorded: the answers that were recorded with the bundled model, (correct, failing), or None.
         picture: which picture of both cases is looked at, from 0.
         thinking: whether thinking is turned on or off; None leaves it to the model's chat template.
+        decoding, seed: how answers are generated, as for `DebugModel.ask`.
     """
 
     title: str
@@ -47,6 +48,8 @@ class Choice:
     recorded: tuple[str, str] | None
     picture: int = 0
     thinking: bool | None = None
+    decoding: str = "greedy"
+    seed: int = 0
 
     @property
     def pictures(self) -> tuple[Picture, Picture]:

@@ -33,11 +33,12 @@ def look(model: str, choice: Choice) -> None:
         st.switch_page("pages/debug/compare.py")
     case, regions, change, strengths, hidden = _asked(choice)
     picture = choice.picture
-    key = (model, "sweep", picture, choice.thinking, *_key(case, regions, change, strengths, hidden))
+    how = choice.thinking, choice.decoding, choice.seed
+    key = (model, "sweep", picture, *how, *_key(case, regions, change, strengths, hidden))
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = hidden is not None or not change.needs_region
         if st.button("Run the sweep", type="primary", key="sweep_go", disabled=not ready or tasks.running(key)):
-            tasks.start(key, partial(_swept, model, case, picture, regions, change, strengths, hidden, choice.thinking))
+            tasks.start(key, partial(_swept, model, case, picture, regions, change, strengths, hidden, how))
         asked = plain(case.question)
         st.caption(f"The picture as it is and {len(strengths)} harder ones, each asked “{asked}”", width="content")
     found = tasks.result(key)
@@ -117,13 +118,14 @@ def _swept(
     change: Perturbation,
     strengths: tuple[float, ...],
     hidden: Region | None,
-    thinking: bool | None,
+    how: tuple[bool | None, str, int],
     worker: Any,
     progress: Any,
     cancel: Any,
 ) -> Sweep:
     """Run all steps. Called on the worker's thread."""
-    loaded = worker.model(model, progress)
+    thinking, *decoding = how
+    loaded = worker.model(model, progress).decoded(*decoding)
     return sweep(
         loaded,
         case,
