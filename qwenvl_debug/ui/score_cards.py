@@ -130,7 +130,7 @@ def _cell(score: Score | None, measure: str, number: int) -> str:
         return _none(f"Not drawn on the {SIDES[number]} picture.", "not drawn")
     value = getattr(score, measure)
     if math.isnan(value):
-        return _none(score.why or "This map is even, so there is nothing to compare.")
+        return _none(score.reasons[measure])
     if measure == "mass":
         bar = (
             f'<div class="amount"><i class="{SIDES[number]}" style="width:{min(1, value):.2%};'

@@ -186,3 +186,33 @@ def test_gallery_masks_become_regions_and_what_was_asked_about_is_to_be_looked_a
     star, heart = truth(pair, "correct")
     assert (star.expect, heart.expect) == ("look", "measure")
     np.testing.assert_array_equal(star.shapes[0].pixels, pixels > 0)
+
+
+def test_a_region_that_covers_the_whole_picture_has_no_score_and_the_card_says_why():
+    """Every map would have a mass of 1 there."""
+    whole = Region("whole", (Rectangle(0, 0, 100, 80),))
+    scores = scored((whole, FIRST_CELL), (whole, FIRST_CELL))
+    assert scores.most_telling() == "spheres"
+    html = card(scores, "whole", 0, -1)
+    assert html.count("covers the whole picture, so every map would score the same") == 2 * 8
+    assert "No layer has a score" in region_reading(scores, "whole")
+    for shown in ("mass", "lift"):
+        region_charts.layer_chart(scores, "whole", shown, 0).to_dict()
+        assert region_charts.describe(scores, "whole", "layers", shown)
+        for which in region_charts.head_maps(scores, "whole"):
+            region_charts.head_chart(scores, "whole", which, shown, (0, -1)).to_dict()
+            assert region_charts.describe(scores, "whole", which, shown)
+    assert len(scores.head_table("whole")) == 6
+
+
+def test_a_dash_gives_the_reason_of_its_own_measure():
+    """A thin region on an even map: NSS is undefined for another reason than the measures that count cells."""
+    thin = Region("thin", (Rectangle(0, 0, 10, 80),))
+    even = map_stack(make_run(WORD, [0.1, 0.1, 0.1, 0.1]))
+    html = card(scored((thin,), (), (even, even)), "thin", 0, -1)
+    row = next(part for part in html.split("<tr>") if 'data-measure="nss"' in part)
+    assert "The map is even" in row
+    row = next(part for part in html.split("<tr>") if 'data-measure="auc"' in part)
+    assert "covers less than half of every cell" in row
+    assert "mass, lift and NSS" in row
+    assert ">10 %<" in html
