@@ -1,5 +1,6 @@
 """What the Regions page says of drawn regions, held to maps that can be worked out by hand."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -172,7 +173,11 @@ def test_a_card_says_how_many_other_places_score_less_or_why_none_do():
     said = card(scores, "spot", 0, 0, (here, there))
     assert f"more than {less - 3} of 100<" in said
     assert "more than none of 100<" in said, "places that tie are not less"
-    assert "from edge to edge" in card(scores, "whole", 0, 0, (wholes, None))
+    assert "covers the whole picture" in card(scores, "whole", 0, 0, (wholes, None))
+    assert "overlaps itself by more than half" in card(scores, "spot", 0, 0, (wholes, spots))
+    few = card(scores, "spot", 0, 0, (spots[:37], spots))
+    assert re.search(r">more than (all|\d+ of) 37</span> <span[^>]*>only 37 possible<", few)
+    assert few.count("possible") == 1
 
 
 def test_gallery_masks_become_regions_and_what_was_asked_about_is_to_be_looked_at(tmp_path):
