@@ -10,6 +10,7 @@ from qwenvl_debug.regions.label_studio import from_label_studio, labelling_setup
 from qwenvl_debug.regions.mask import coverage, region_mask
 from qwenvl_debug.regions.masks_png import mask_from_png, mask_to_png
 from qwenvl_debug.regions.measures import REGION_MEASURES
+from qwenvl_debug.regions.names import check_names, unique_names
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.regions.run_scores import RegionScores, score_run
 from qwenvl_debug.regions.score import (
@@ -40,6 +41,7 @@ __all__ = [
     "baselines",
     "boxes",
     "bring_in",
+    "check_names",
     "coverage",
     "covers_of",
     "fit",
@@ -59,5 +61,6 @@ __all__ = [
     "to_coco",
     "to_label_studio",
     "to_record",
+    "unique_names",
     "why_undefined",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from qwenvl_debug.errors import RegionError
+from qwenvl_debug.regions.names import unique_names
 from qwenvl_debug.regions.shapes import Region
 
 Entry = TypeVar("Entry")
@@ -82,16 +83,8 @@ def choose(
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """Names told apart: the second "cat" becomes "cat 2"."""
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        unique, number = name, 2
-        while unique in taken:
-            unique, number = f"{name} {number}", number + 1
-        taken.add(unique)
-        result.append(unique)
-    return result
+    """Names of which no two are the same, see `unique_names`."""
+    return unique_names(names)
 
 
 def is_number(value: Any) -> bool:

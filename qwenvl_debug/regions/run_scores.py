@@ -91,7 +91,7 @@ def score_run(
 
     Raises:
         QueryError: there is no such token or picture.
-        RegionError: there are no regions, or one cannot be drawn.
+        RegionError: there are no regions, one cannot be drawn, or two have the same name.
     """
     stack = map_stack(run, query, picture)
     size, grid = run.case.pictures[picture].size, (stack.grid.rows, stack.grid.cols)

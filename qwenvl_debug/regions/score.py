@@ -17,6 +17,7 @@ from qwenvl_debug.maps import MEAN, MapStack, Query, map_stack
 from qwenvl_debug.regions.at_once import at_once
 from qwenvl_debug.regions.mask import coverage, region_mask
 from qwenvl_debug.regions.measures import REGION_MEASURES
+from qwenvl_debug.regions.names import check_names
 from qwenvl_debug.regions.shapes import Expectation, Region
 from qwenvl_debug.regions.undefined import WEIGHED, undefined_measures, undefined_on
 
@@ -136,10 +137,11 @@ def score_stack(
         float64 [regions, layers, heads + 1] by measure.
 
     Raises:
-        RegionError: no regions were given, or there is no such measure.
+        RegionError: no regions were given, two have the same name, or there is no such measure.
     """
     if not regions:
         raise RegionError("Nothing to score: draw or name at least one region.")
+    check_names(regions)
     maps = np.concatenate([stack.values, stack.mean[:, None]], axis=1)
     covers = covers_of(regions, size, (stack.grid.rows, stack.grid.cols))
     return score_maps(maps.reshape(*maps.shape[:2], -1), covers, measures, progress)
@@ -193,7 +195,7 @@ def score_table(run: Run, regions: Sequence[Region], query: Query | None = None,
         One row per region, layer and head (head -1 is the mean), with the columns of `Score` but for `reasons`.
 
     Raises:
-        QueryError, RegionError: as `score`.
+        QueryError, RegionError: as `score`, and where two regions have the same name.
     """
     import pandas as pd  # half a second that the command line's help need not wait for
 

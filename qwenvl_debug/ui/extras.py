@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qwenvl_debug.regions import coverage, region_mask
+from qwenvl_debug.regions import coverage, region_mask, unique_names
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.regions.undefined import undefined_on
 from qwenvl_debug.ui import drawings
@@ -94,7 +95,9 @@ def regions_payload(picture: Picture, stack: MapStack, boxes: Sequence[Region] =
     """
     drawn = {region.name: region for region in (drawings.load(picture.sha256) or drawings.Drawing()).regions()[0]}
     new = [box for box in boxes if not any(box.shapes == region.shapes for region in drawn.values())]
-    drawn |= {f"{box.name} (answer)": box for box in new}
+    names = unique_names([f"{box.name} (answer)" for box in new], drawn)
+    new = [replace(box, name=name) for box, name in zip(new, names, strict=True)]
+    drawn |= {box.name: box for box in new}
     found = []
     for outline in [*outlines(picture), *box_outlines(new, picture)]:
         record = json.dumps(to_record(drawn[outline["name"]]), sort_keys=True)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from qwenvl_debug.errors import RegionError
 from qwenvl_debug.regions import boxes
-from qwenvl_debug.regions.files import numbered
+from qwenvl_debug.regions.names import unique_names
 from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import drawings
 from qwenvl_debug.ui.jobs import worker
@@ -51,7 +51,8 @@ def offer(model: str, choice: Choice) -> None:
 def boxes_on(run: Run, picture: int) -> list[Region]:
     """The boxes that a run's answer names on one of its pictures, as regions; those of one name are numbered."""
     found = [box.region() for box in boxes(run) if box.picture == picture]
-    return [replace(one, name=name) for one, name in zip(found, numbered([one.name for one in found]), strict=True)]
+    names = unique_names([one.name for one in found])
+    return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
 
 
 def add(sha256: str, regions: list[Region]) -> None:
@@ -61,8 +62,7 @@ def add(sha256: str, regions: list[Region]) -> None:
     new = [one for one in regions if not any(one.shapes == other.shapes for other in drawn)]
     room = drawings.MOST_REGIONS - len(before.records)
     taken = [str(record.get("name", "")) for record in before.records]
-    names = numbered([*taken, *(region.name for region in new)])[len(taken) :]
-    records = [{**to_record(region), "name": name} for name, region in zip(names, new, strict=True)][:room]
+    records = drawings.with_unique_names([to_record(region) for region in new], taken)[:room]
     if len(records) < len(new):
         st.session_state[SAID] = (
             f"A picture holds at most {drawings.MOST_REGIONS} regions: {len(new) - len(records)} boxes were left out."

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from qwenvl_debug.regions import REGION_MEASURES, Region, Score, score_maps
-from qwenvl_debug.regions.files import numbered
+from qwenvl_debug.regions.names import unique_names
 from qwenvl_debug.regions.score import covers_of
 from qwenvl_debug.regions.undefined import undefined_measures
 
@@ -174,7 +174,7 @@ def score_sides(
 def _side(stack: MapStack, regions: Sequence[Region], size: tuple[int, int]) -> Side:
     if not regions:
         return Side({}, stack, {}, {}, size)
-    names = numbered([region.name for region in regions])
+    names = unique_names([region.name for region in regions])
     kept = [replace(region, name=name) for name, region in zip(names, regions, strict=True)]
     named = {region.name: region for region in kept}
     covers = covers_of(kept, size, (stack.grid.rows, stack.grid.cols))
