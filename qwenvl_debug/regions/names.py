@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from qwenvl_debug.errors import RegionError
@@ -29,26 +29,26 @@ def free_name(wanted: str, taken: Iterable[str]) -> str:
     return unique_names([wanted], taken)[0]
 
 
-def unique_names(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
+def unique_names(names: Sequence[str], taken: Iterable[str] = (), key: Callable[[str], str] = name_key) -> list[str]:
     """Names of which no two are the same.
 
     Args:
         names: in their order. The first of each name keeps it, and no other one is given a name that stands here.
         taken: names that others have.
+        key: what two names have in common that count as the same.
     """
-    used, later = set(map(name_key, taken)), Counter(map(name_key, names))
+    used, later = set(map(key, taken)), Counter(map(key, names))
     numbers: dict[str, int] = {}
     result = []
     for name in names:
-        key = name_key(name)
-        later[key] -= 1
-        if key in used:
+        later[key(name)] -= 1
+        if key(name) in used:
             stem = re.sub(r"\s+\d+\s*$", "", name)
             number = numbers.get(stem, 2)
-            while (key := name_key(f"{stem} {number}")) in used or later[key] > 0:
+            while key(name := f"{stem} {number}") in used or later[key(name)] > 0:
                 number += 1
-            name, numbers[stem] = f"{stem} {number}", number + 1
-        used.add(key)
+            numbers[stem] = number + 1
+        used.add(key(name))
         result.append(name)
     return result
 

@@ -18,7 +18,7 @@ ROUNDING = 1e-6
 WEIGHED = ("mass", "lift", "nss")
 COUNTED = ("pointing_game", "rank_accuracy", "auc", "iou", "iou_best")
 
-REMAIN = "mass, lift and NSS, which weigh each cell by how much of it is covered, still hold."
+INSTEAD = "; use mass, lift or NSS, which weigh each cell by how much of it is covered"
 
 
 def undefined_on(cover: np.ndarray) -> dict[str, str]:
@@ -42,12 +42,12 @@ def undefined_on(cover: np.ndarray) -> dict[str, str]:
     if np.ptp(cover) <= ROUNDING:
         why = "The region covers the same share of every cell, so every map would score the same."
         found = dict.fromkeys(WEIGHED, why)
-    remain = "" if found else f": {REMAIN}"
+    instead = "" if found else INSTEAD
     if not (cover >= INSIDE).any():
-        why = f"The region covers less than half of every cell, so no cell counts as inside{remain or '.'}"
+        why = f"The region covers less than half of every cell, so no cell counts as inside{instead}."
         return found | dict.fromkeys(COUNTED, why)
     if (cover >= INSIDE).all():
-        why = f"The region covers at least half of every cell, so no cell counts as outside{remain or '.'}"
+        why = f"The region covers at least half of every cell, so no cell counts as outside{instead}."
         return found | dict.fromkeys(COUNTED, why)
     return found
 

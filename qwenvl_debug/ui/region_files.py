@@ -15,7 +15,7 @@ import streamlit as st
 from qwenvl_debug.errors import RegionError
 from qwenvl_debug.regions import labelling_setup, mask_to_png, to_coco, to_label_studio
 from qwenvl_debug.regions.bring_in import bring_in
-from qwenvl_debug.regions.names import unique_names
+from qwenvl_debug.regions.names import name_key, unique_names
 from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import drawings
 from qwenvl_debug.ui.sentence import plain
@@ -98,7 +98,8 @@ def _take(key: str, side: str, picture: Picture) -> None:
     if found:
         drawn = drawings.load(picture.sha256) or drawings.Drawing()
         taken = [str(record.get("name", "")) for record in drawn.records]
-        records = drawings.with_unique_names([to_record(region) for region in found], taken)
+        records = [{**to_record(region), "name": name_key(region.name)} for region in found]  # as they are typed
+        records = drawings.with_unique_names(records, taken)
         try:
             drawings.put(picture.sha256, [*drawn.records, *records])
         except RegionError as error:
@@ -156,9 +157,9 @@ def _take_out(side: str, picture: Picture) -> None:
 def masks_zip(regions: list[Region], size: tuple[int, int]) -> bytes:
     """One black and white PNG a region, named after it, in one ZIP file."""
     stems = [re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "-", region.name).strip(" .") or "region" for region in regions]
-    # "Cat.png" and "cat.png" are one file on many computers
-    lower = unique_names([stem.casefold() for stem in stems])
-    stems = [stem + one[len(stem.casefold()) :] for stem, one in zip(stems, lower, strict=True)]
+    stems = unique_names(
+        stems, key=lambda stem: name_key(stem).casefold()
+    )  # many computers take A.png and a.png for one
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNGs are compressed already
         for stem, region in zip(stems, regions, strict=True):

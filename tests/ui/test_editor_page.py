@@ -1,6 +1,8 @@
 """The Regions page runs on a pair with known answers: it says what the scores of the drawn regions are."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +17,7 @@ from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import archive, pairs, work
 from qwenvl_debug.ui.answers import Answers
 from qwenvl_debug.ui.drawings import Drawing
+from qwenvl_debug.ui.region_files import masks_zip
 from tests.ui.hand_made import HandRun, make_run
 
 ROOT = Path(__file__).parents[2]
@@ -207,3 +210,19 @@ def test_the_link_chooses_region_layer_head_and_measure_once(pair):
     assert [app.session_state[f"regions_{name}"] for name in ("layer", "head", "shown", "asks")] == [2, 1, "lift", "q"]
     app.slider(key="regions_layer").set_value(0).run()
     assert app.session_state["regions_layer"] == 0
+
+
+def test_imported_regions_get_names_of_their_own_and_accents_as_they_are_typed(pair):
+    app = page().run()
+    sha, size = Picture.open(pair.correct).sha256, (60, 40)
+    theirs = [Region(name, (Rectangle(1, 2, 30, 20),)) for name in ("spheres", "e\u0301te\u0301", " mast  top ")]
+    app = bring(app, ("theirs.json", json.dumps(to_coco(theirs, size, "x")).encode()))
+    assert not app.exception
+    names = [region.name for region in app.session_state["drawings"][sha].regions()[0]]
+    assert names == ["spheres", "spheres 2", "\u00e9t\u00e9", "mast top"]
+
+
+def test_masks_of_names_that_differ_in_case_alone_are_two_files_everywhere():
+    regions = [Region(name, (Rectangle(0, 0, 3, 3),)) for name in ("Cat", "cat", "a/b", "a-b", "A-B 2")]
+    with zipfile.ZipFile(io.BytesIO(masks_zip(regions, (6, 4)))) as archive:
+        assert archive.namelist() == ["Cat.png", "cat 2.png", "a-b.png", "a-b 3.png", "A-B 2.png"]

@@ -219,5 +219,5 @@ def test_a_dash_gives_the_reason_of_its_own_measure():
     assert "The map is even" in row
     row = next(part for part in html.split("<tr>") if 'data-measure="auc"' in part)
     assert "covers less than half of every cell" in row
-    assert "mass, lift and NSS" in row
+    assert "use mass, lift or NSS" in row
     assert ">10 %<" in html
