@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwenvl_debug.regions import REGION_MEASURES, Score
 from qwenvl_debug.regions.baselines import PLACES, Baselines, held_against
-from qwenvl_debug.regions.undefined import undefined_measures
+from qwenvl_debug.regions.undefined import undefined_measures, undefined_on
 from qwenvl_debug.report.text import percent
 from qwenvl_debug.ui.region_scores import SIDES, RegionScores
 
@@ -91,11 +91,8 @@ def _beside(scores: RegionScores, name: str, layer: int, head: int, places: tupl
             continue
         values = side.stack.map(layer, head).values
         found = held_against(values, side.covers[name], places[number])
-        cells["picture’s middle"].append(
-            _none("The region is empty, or lies outside the picture.")
-            if math.isnan(found.centre)
-            else f'<span class="value">{percent(found.centre)}</span>'
-        )
+        why = undefined_on(side.covers[name]).get("mass")
+        cells["picture’s middle"].append(_none(why) if why else f'<span class="value">{percent(found.centre)}</span>')
         reasons = undefined_measures(values.ravel(), side.covers[name])
         cells["other places"].append(_rank(found, reasons.get("mass")))
     return "".join(

@@ -198,8 +198,10 @@ def test_a_region_that_covers_the_whole_picture_has_no_score_and_the_card_says_w
     whole = Region("whole", (Rectangle(0, 0, 100, 80),))
     scores = scored((whole, FIRST_CELL), (whole, FIRST_CELL))
     assert scores.most_telling() == "spheres"
-    html = card(scores, "whole", 0, -1)
-    assert html.count("covers the whole picture, so every map would score the same") == 2 * 8
+    reason = "covers the whole picture, so every map would score the same"
+    assert card(scores, "whole", 0, -1).count(reason) == 2 * 8
+    none = np.empty((0, 4), np.float32)
+    assert card(scores, "whole", 0, -1, (none, none)).count(reason) == 2 * 10
     assert "No layer has a score" in region_reading(scores, "whole")
     for shown in ("mass", "lift"):
         region_charts.layer_chart(scores, "whole", shown, 0).to_dict()
