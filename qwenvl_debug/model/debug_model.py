@@ -23,7 +23,7 @@ from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
 
 Progress = Callable[[int, int, str], Any]
-"""Called as progress(done, of, text) from the thread that works."""
+"""Called as progress(done, of, the end of the text so far) from the thread that works."""
 
 ANSWER_TOKENS, THOUGHT_TOKENS = 64, 2048
 """How long an answer may be, and how many tokens more where the model thinks first, unless something is asked for."""
@@ -142,7 +142,7 @@ class DebugModel:
             top: how many alternatives to note at each token of the answer.
             thinking: turn thinking on or off, where the chat template has a switch; None leaves it to the template.
             thoughts: what to feed before the target, as token numbers with the marks that the model writes.
-            progress: called as progress(tokens done, at most, text so far).
+            progress: called as progress(tokens done, at most, the end of the text so far).
             cancel: an event; when it is set the work stops within one layer.
 
         Returns:

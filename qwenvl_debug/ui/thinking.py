@@ -71,8 +71,8 @@ def _thinks(run: Run) -> bool:
 
 
 def _cut(name: str, run: Run) -> str:
-    limit = run.provenance.settings.get("max_new_tokens", 0)
+    count = sum(token.kind == "thought" for token in run.tokens)
     return (
-        f"The {name} run was cut in its thoughts after {limit:,} tokens, so it has no answer yet: turn thinking off "
+        f"The {name} run was cut in its thoughts after {count:,} tokens, so it has no answer yet: turn thinking off "
         "where the model has a switch, or raise max_new_tokens in Python."
     )
