@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         boxes,
         score,
         score_table,
+        unread_boxes,
     )
     from qwenvl_debug.report import overlay
     from qwenvl_debug.video import Video
@@ -94,6 +95,7 @@ _HOME = {
     "thoughts_query": "maps",
     "sweep": "compare",
     "turn_shares": "maps",
+    "unread_boxes": "regions",
     "word_query": "maps",
 }
 
@@ -142,6 +144,7 @@ __all__ = [
     "sweep",
     "thoughts_query",
     "turn_shares",
+    "unread_boxes",
     "word_query",
 ]
 

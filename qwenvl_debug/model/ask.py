@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel, Progress
 
 
+SHOWN = 64
+"""So many of the last tokens are shown while the model writes: thoughts run to thousands."""
+
+REPLACED = "\ufffd"
+"""What half a character reads as."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The probability of a chosen token and the likeliest tokens at its place, as (id, probability)."""
@@ -124,8 +131,10 @@ class _Pulse(StoppingCriteria):
         self.model, self.prompt_length, self.of, self.progress = model, prompt_length, of, progress
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
-        new = input_ids[0, self.prompt_length :].tolist()
-        self.progress(len(new), self.of, self.model.tokenizer.decode(new, skip_special_tokens=True))
+        done = input_ids.shape[1] - self.prompt_length
+        end = input_ids[0, max(self.prompt_length, input_ids.shape[1] - SHOWN) :].tolist()
+        text = self.model.tokenizer.decode(end, skip_special_tokens=True)
+        self.progress(done, self.of, text if done <= SHOWN else f"…{text.lstrip(REPLACED)}")
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 

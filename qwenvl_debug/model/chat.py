@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import CaseError, ModelLoadError
+from qwenvl_debug.errors import CaseError, ModelLoadError, QwenVLDebugError
 from qwenvl_debug.model.attribution import Part, marks_of, owners_of, searched, stand_ins
 from qwenvl_debug.model.chat_template import ChatTemplate
 from qwenvl_debug.model.thoughts import split_thoughts
@@ -68,12 +69,27 @@ def render_chat(template: ChatTemplate, case: Case, controls: re.Pattern[str], t
             special tokens were typed.
         ModelLoadError: the template cannot be used, or leaves out words.
     """
+    try:
+        return _rendered(template, case, controls, thinking, lists=False)
+    except ModelLoadError:
+        if case.system is None and not case.history:
+            raise
+        with suppress(QwenVLDebugError):  # of two reasons the first is the one to be told
+            return _rendered(template, case, controls, thinking, lists=True)
+        raise
+
+
+def _rendered(
+    template: ChatTemplate, case: Case, controls: re.Pattern[str], thinking: bool | None, *, lists: bool
+) -> Chat:
+    """As `render_chat`; with `lists`, everybody's words are given as lists of parts, which some templates expect."""
     options = template.options(thinking)
     parts = _parts(case)
     said = "".join(part.text for part in parts)
     marks = marks_of(template.text, controls)
     forms = [said, stand_ins(said, None)] + [stand_ins(said, marks)] * bool(marks and marks.search(said))
-    results = template.render([{"messages": _messages(case, parts, form), "options": options} for form in forms])
+    chats = [{"messages": _messages(case, parts, form, lists), "options": options} for form in forms]
+    results = template.render(chats)
     error, text = results[0]
     if error is not None:
         raise _refusal(template, error, text)
@@ -141,7 +157,7 @@ def _parts(case: Case) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _messages(case: Case, parts: Sequence[Part], form: str) -> list[dict[str, Any]]:
+def _messages(case: Case, parts: Sequence[Part], form: str, lists: bool) -> list[dict[str, Any]]:
     """The conversation as one gives it to transformers, in another form of its words of the same length."""
     texts, place = [], 0
     for part in parts:
@@ -154,6 +170,9 @@ def _messages(case: Case, parts: Sequence[Part], form: str) -> list[dict[str, An
         messages.append({"role": "user", "content": [*pictures, {"type": "text", "text": next(words)}]})
         if answer is not None:
             messages.append({"role": "assistant", "content": next(words)})
+    for message in messages if lists else ():
+        if isinstance(message["content"], str):
+            message["content"] = [{"type": "text", "text": message["content"]}]
     return messages
 
 

@@ -25,7 +25,7 @@ from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
 
 Progress = Callable[[int, int, str], Any]
-"""Called as progress(done, of, text) from the thread that works."""
+"""Called as progress(done, of, the end of the text so far) from the thread that works."""
 
 ANSWER_TOKENS, THOUGHT_TOKENS = 64, 2048
 """How long an answer may be, and how many tokens more where the model thinks first, unless something is asked for."""
@@ -157,7 +157,7 @@ class DebugModel:
             decoding: "greedy", or "checkpoint" for what generation_config.json says: penalties and other settings
                 applied by transformers' own `generate`, and sampling where it samples. None for the model's own way.
             seed: of the random numbers, where it samples. None for the model's own.
-            progress: called as progress(tokens done, at most, text so far).
+            progress: called as progress(tokens done, at most, the end of the text so far).
             cancel: an event; when it is set the work stops within one layer.
 
         Returns:

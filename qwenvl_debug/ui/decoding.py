@@ -16,7 +16,6 @@ from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.sentence import plain
 
 if TYPE_CHECKING:
-    from qwenvl_debug.model import DebugModel
     from qwenvl_debug.ui.pairs import Choice
 
 DECODING, SEED = "decoding", "seed"
@@ -28,25 +27,26 @@ LARGEST_SEED = 2**31 - 1
 
 def choose(model: str, choice: Choice) -> Choice:
     """The choice with its decoding and seed; draws the control where there is one."""
-    state = st.session_state
-    loaded = worker().loaded(model)
-    if loaded is not None and loaded.own.record("checkpoint", 0)["decoding"] == "greedy":
-        return choice
-    link = state.get("link", {})
-    key, seed_key = f"{DECODING}_{model}", f"{SEED}_{model}"
-    wished = state.get(key, link.get(DECODING))
-    chosen = wished if wished in WAYS else "greedy"
-    seed = _seed(state.get(seed_key, link.get(SEED)))
-    if loaded is not None:
-        state[key], state[seed_key] = chosen, seed
-        chosen, seed = _draw(loaded, key, seed_key, seed)
+    with st.container():  # always there, so that what follows keeps its place when the control appears
+        chosen, seed = _control(model)
     if chosen == "greedy":
         return choice
     address = {**choice.address, DECODING: chosen, **({SEED: str(seed)} if seed else {})}
     return replace(choice, decoding=chosen, seed=seed, address=address)
 
 
-def _draw(loaded: DebugModel, key: str, seed_key: str, seed: int) -> tuple[str, int]:
+def _control(model: str) -> tuple[str, int]:
+    """One of `WAYS`, and the seed; draws the control."""
+    state, link = st.session_state, st.session_state.get("link", {})
+    key, seed_key = f"{DECODING}_{model}", f"{SEED}_{model}"
+    wished, loaded = state.get(key, link.get(DECODING)), worker().loaded(model)
+    chosen = wished if wished in WAYS else "greedy"
+    seed = _seed(state.get(seed_key, link.get(SEED)))
+    if loaded is None:
+        return chosen, seed
+    if loaded.own.record("checkpoint", 0)["decoding"] == "greedy":  # it asks for nothing that can be applied
+        return "greedy", 0
+    state[key], state[seed_key] = chosen, seed
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.segmented_control(
             "Decoding",

@@ -24,31 +24,35 @@ WAYS = {"on": True, "off": False}
 
 def choose(model: str, choice: Choice) -> Choice:
     """The choice with thinking turned on, off or left to the chat template; draws the control where there is one."""
-    state = st.session_state
-    loaded = worker().loaded(model)
-    if loaded is not None and not loaded.template.has_switch:
-        return choice
-    key = f"{THINKING}_{model}"
-    wished = state.get(key, state.get("link", {}).get("thinking"))
-    chosen = wished if wished in WAYS else None
-    if loaded is not None:
-        default = "on" if loaded.template.thinks() else "off"
-        state[key] = chosen or default
-        chosen = st.segmented_control(
-            "Thinking",
-            list(WAYS),
-            format_func=str.capitalize,
-            key=key,
-            required=True,
-            persist_state="session",
-            help="Whether the model thinks before it answers. The checkpoint's chat template turns it "
-            f"{default} unless it is told otherwise. Both sides are asked again.",
-        )
-        if chosen == default:
-            return choice
+    with st.container():  # always there, so that what follows keeps its place when the control appears
+        chosen = _control(model)
     if chosen is None:
         return choice
     return replace(choice, thinking=WAYS[chosen], address={**choice.address, "thinking": chosen})
+
+
+def _control(model: str) -> str | None:
+    """One of `WAYS` where it differs from the chat template's own way, else None; draws the control."""
+    state, key = st.session_state, f"{THINKING}_{model}"
+    wished = state.get(key, state.get("link", {}).get("thinking"))
+    chosen, loaded = wished if wished in WAYS else None, worker().loaded(model)
+    if loaded is None:
+        return chosen
+    if not loaded.template.has_switch:
+        return None
+    default = "on" if loaded.template.thinks() else "off"
+    state[key] = chosen or default
+    chosen = st.segmented_control(
+        "Thinking",
+        list(WAYS),
+        format_func=str.capitalize,
+        key=key,
+        required=True,
+        persist_state="session",
+        help="Whether the model thinks before it answers. The checkpoint's chat template turns it "
+        f"{default} unless it is told otherwise. Both sides are asked again.",
+    )
+    return None if chosen == default else chosen
 
 
 def said(answers: Answers) -> str:
@@ -71,8 +75,8 @@ def _thinks(run: Run) -> bool:
 
 
 def _cut(name: str, run: Run) -> str:
-    limit = run.provenance.settings.get("max_new_tokens", 0)
+    count = sum(token.kind == "thought" for token in run.tokens)
     return (
-        f"The {name} run was cut in its thoughts after {limit:,} tokens, so it has no answer yet: turn thinking off "
+        f"The {name} run was cut in its thoughts after {count:,} tokens, so it has no answer yet: turn thinking off "
         "where the model has a switch, or raise max_new_tokens in Python."
     )

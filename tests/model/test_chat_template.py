@@ -178,6 +178,23 @@ def test_a_template_that_cannot_write_the_conversation_says_why(template, error,
         prompt(model, replace(CASE, system="Be brief."))
 
 
+@pytest.mark.parametrize("words", ["part.text", "part['text'] + ''"])
+def test_a_template_that_takes_lists_of_parts_from_everybody_is_given_them(words, tiny):
+    parts = TEMPLATE[TEMPLATE.index("{%- for part in message.content %}") :].replace("part.text", words)
+    text = "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' }}" + parts.replace(
+        "{%- endif %}\n{{- '<|im_end|>", "{{- '<|im_end|>", 1
+    )
+    model = replace(tiny(), template=replace(tiny().template, text=text))
+    case = Case(noise(60, 60), "And this?", system="Be brief.", history=[Turn("Which?", "A tower.", 1)])
+    asked = prompt(model, case)
+    cells = "<|image_pad|>" * asked.kinds.count("picture")
+    assert model.tokenizer.decode(asked.ids) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+        f"<|im_start|>user\n<|vision_start|>{cells}<|vision_end|>Which?<|im_end|>\n"
+        "<|im_start|>assistant\nA tower.<|im_end|>\n<|im_start|>user\nAnd this?<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
 REWRITING = {
     "upper": TEMPLATE.replace("part.text", "part.text | upper"),
     "escaped": TEMPLATE.replace("part.text", "part.text | tojson"),

@@ -1,6 +1,7 @@
 """Are weights that were published quantised read as what they stand for, and all others refused by name?"""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def as_fp8(folder, settings=FP8, scale_dtype=torch.float32):
     """Turn a checkpoint's language matrices into FP8; what each of them then stands for."""
     weights, meant = load_file(folder / "model.safetensors"), {}
     for name, weight in list(weights.items()):
-        if name.endswith("_proj.weight") and "language_model" in name:
+        if name.endswith("_proj.weight") and "visual" not in name:
             codes, scales = in_blocks(weight)
             weights[name], weights[name + "_scale_inv"] = codes, scales.to(scale_dtype)
             spread = scales.to(scale_dtype).float().repeat_interleave(BLOCK, 0).repeat_interleave(BLOCK, 1)
@@ -69,6 +70,18 @@ def test_fp8_weights_are_their_codes_times_the_scale_of_their_block(scale_dtype,
         theirs = alone(**prompt(model, wide_case).feed("cpu")).logits
     assert torch.allclose(logits(model, wide_case), theirs, atol=1e-4)
     assert 0 < (logits(model, wide_case) - logits(tiny(), wide_case)).abs().max() < 0.5, "FP8 rounds"
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_5", "qwen3_5_moe"])
+def test_fp8_of_every_generation_gives_what_the_expanded_numbers_give(family, checkpoint, tmp_path, wide_case):
+    """Also where experts, each stored by itself, are joined, and where names of an older version are read."""
+    eight, whole = (shutil.copytree(checkpoint(family), tmp_path / name) for name in ("eight", "whole"))
+    meant = as_fp8(eight)
+    assert len(meant) >= 20
+    weights = load_file(whole / "model.safetensors")
+    save_file(weights | meant, whole / "model.safetensors", {"format": "pt"})
+    ours, theirs = (logits(load_model(folder), wide_case) for folder in (eight, whole))
+    assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 def test_what_is_not_fp8_is_read_in_the_precision_that_was_asked_for(copy, wide_case):

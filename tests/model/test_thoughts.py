@@ -144,6 +144,15 @@ def test_a_run_cut_in_its_thoughts_has_no_answer_and_is_not_wrong(template, with
     assert whole.cut == ("thoughts" if template == QWEN3_VL_THINKING else "answer")
 
 
+def test_progress_shows_the_end_of_long_thoughts(with_template, says):
+    model, seen = says(with_template(QWEN3_VL_THINKING), "塔" * 100), []
+    model.ask(CASE, max_new_tokens=250, progress=lambda done, of, text: seen.append((done, of, text)))
+    assert seen[0] == (0, 250, "")
+    assert seen[-1][0] > 100
+    assert set(seen[-1][2]) == {"…", "塔"}
+    assert max(len(text) for *_, text in seen) <= 65
+
+
 def test_the_limit_leaves_room_for_thoughts_where_the_model_thinks(with_template):
     limits = {
         thinking: with_template(QWEN3_5).settings(thinking=thinking)["max_new_tokens"]
