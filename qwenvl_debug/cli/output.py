@@ -73,8 +73,12 @@ def drop_output() -> None:
 
 
 def about(model: DebugModel) -> str:
-    """One line on the model."""
-    return f"{model.name} ({model.family}, {model.n_layers} layers of {model.n_heads} heads, on {model.device})"
+    """One line on the model, and one on how its answers are generated where that is not all it asks for."""
+    from qwenvl_debug.report.decoding_text import decoding_text
+
+    line = f"{model.name} ({model.family}, {model.n_layers} layers of {model.n_heads} heads, on {model.device})"
+    how = decoding_text(model.own.record(model.decoding, model.seed))
+    return line if how is None else f"{line}\n{how}"
 
 
 def progress(doing: str) -> Callable[[int, int, str], None] | None:

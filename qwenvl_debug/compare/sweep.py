@@ -145,6 +145,7 @@ class Sweep:
             "flip": None if self.flip is None else {"step": self.flip, "strength": self.steps[self.flip].strength},
             "mass_of": {name: place and {"layer": place[0], "head": place[1]} for name, place in heads.items()},
             "steps": records(self.table()),
+            "settings": self.steps[0].run.provenance.settings,
         }
 
     def _mass(self, step: int, region: str) -> np.ndarray:

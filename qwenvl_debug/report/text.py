@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qwenvl_debug.maps import NORMALISATIONS, map_stack
-from qwenvl_debug.report.decoding_text import decoding_text
 
 if TYPE_CHECKING:
     from qwenvl_debug.compare import Comparison, Ranking, Sweep
@@ -26,8 +25,6 @@ def run_text(run: Run) -> str:
     """The answer, whether it is right, every answer token with its next best, and how much the layers read."""
     lines = [printable(run.case.question), "", *answer_lines(run)]
     tokens = [token for token in run.tokens if token.kind in ("answer", "end") and token.probability is not None]
-    if (how := decoding_text(run.provenance.settings)) is not None and run.target is None:
-        lines += ["", how]
     if tokens:  # none where the run was cut in its thoughts
         lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
     for picture, grid in enumerate(run.grids):
@@ -51,8 +48,6 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
     lines = []
     for side, run in (("correct", comparison.correct), ("failing", comparison.failing)):
         lines += [f"{side}: {run.case.pictures[0].name}", printable(run.case.question), *answer_lines(run), ""]
-    if (how := decoding_text(comparison.correct.provenance.settings)) is not None:
-        lines += [how, ""]
     if comparison.target is not None:
         lines.append(f"Both sides are asked with the words of “{printable(comparison.target)}”.")
     else:
