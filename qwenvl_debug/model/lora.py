@@ -187,10 +187,16 @@ def apply(network: PreTrainedModel, adapter: Adapter, name: str) -> tuple[str, .
         raise ModelLoadError(
             f"“{name}” does not belong to “{adapter.base}”: its LoRA cannot be applied ({_reason(error)})."
         ) from error
-    wrong = [*told.unexpected_keys, *(key for key in told.missing_keys if _of_adapter(key))]
-    if wrong:
+    if told.unexpected_keys:
         raise ModelLoadError(
-            f"“{name}” does not belong to “{adapter.base}”: {len(wrong)} of its weights have no place ({min(wrong)})."
+            f"“{name}” does not belong to “{adapter.base}”: {len(told.unexpected_keys)} of its weights have no place "
+            f"in it ({_bare(min(told.unexpected_keys))})."
+        )
+    missing = [key for key in told.missing_keys if _of_adapter(key)]
+    if missing:
+        raise ModelLoadError(
+            f"“{name}” is incomplete: {len(missing)} weights that its {ADAPTER} asks for are not in {WEIGHTS} "
+            f"({_bare(min(missing))})."
         )
     if quantised:
         wrapped.eval().requires_grad_(False)
@@ -221,6 +227,12 @@ def _of_adapter(key: str) -> bool:
     return any(part in key for part in ("lora_", "modules_to_save", "trainable_tokens"))
 
 
+def _bare(key: str) -> str:
+    """A weight's name without what peft adds to it."""
+    return key.removeprefix("base_model.model.").replace(".default.", ".")
+
+
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split())
+    said = _bare(" ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for PeftModel: "))
+    said = said.replace("base_model.model.", "")
     return said[:160] + "…" if len(said) > 160 else said

@@ -226,6 +226,22 @@ def test_a_layer_that_the_base_does_not_have_is_named(lora):
         load_model(lora)
 
 
+def test_a_lora_of_which_weights_are_missing_is_called_incomplete(lora):
+    path = lora / "adapter_model.safetensors"
+    save_file({key: w for key, w in load_file(path).items() if "layers.1." not in key}, path, {"format": "pt"})
+    with pytest.raises(
+        ModelLoadError, match=r"6 weights that its adapter_config\.json asks for are not in .*layers\.1\."
+    ):
+        load_model(lora)
+
+
+def test_a_lora_of_numbers_that_are_none_is_called_broken(lora):
+    path = lora / "adapter_model.safetensors"
+    save_file({key: w * float("nan") for key, w in load_file(path).items()}, path, {"format": "pt"})
+    with pytest.raises(ModelLoadError, match="weights that are no numbers"):
+        load_model(lora)
+
+
 def bitsandbytes_of(folder, to):
     few = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", llm_int8_skip_modules=["model.visual", "lm_head"]
