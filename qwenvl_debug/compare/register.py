@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from qwenvl_debug.regions.homography import map_points
+
 RATIO = 0.8  # Lowe's: a match must be this much closer than the second best
 REACH = 2.0  # pixels within which a point counts as carried over
 POINTS = 3000
@@ -73,7 +75,7 @@ def register(left: list, right: list) -> Registration | None:
         homography, _ = cv2.findHomography(source, target, cv2.USAC_MAGSAC, REACH, maxIters=10_000, confidence=0.9999)
         if homography is None or not np.isfinite(homography).all():
             continue
-        distance = np.linalg.norm(carry(homography, source) - target, axis=1)
+        distance = np.linalg.norm(map_points(homography, source) - target, axis=1)
         near = distance <= REACH
         if near.sum() < 4:
             continue
@@ -100,13 +102,6 @@ def refined(homography: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.n
     except cv2.error:  # it raises where the pictures are too unlike to climb
         return None
     return found.astype(np.float64) if np.isfinite(found).all() else None
-
-
-def carry(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points [n, 2] through a homography, float64 [n, 2]; infinite where they go beyond the horizon."""
-    carried = np.c_[np.asarray(points, np.float64), np.ones(len(points))] @ np.asarray(homography, np.float64).T
-    depth = np.where(carried[:, 2:] > 1e-12, carried[:, 2:], np.nan)
-    return np.where(np.isnan(depth), np.inf, carried[:, :2] / depth)
 
 
 def _of_one_kind(left: list, right: list) -> list[tuple]:

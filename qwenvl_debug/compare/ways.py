@@ -16,7 +16,8 @@ import numpy as np
 from qwenvl_debug.case import Picture
 from qwenvl_debug.compare.agreement import Agreement, agreement
 from qwenvl_debug.compare.alignment import Alignment
-from qwenvl_debug.compare.register import Registration, carry, points, refined, register
+from qwenvl_debug.compare.register import Registration, points, refined, register
+from qwenvl_debug.regions.homography import map_points
 
 WORK = 768
 """Longest side, in pixels, of the copies that are compared."""
@@ -108,7 +109,7 @@ class Work:
     def _possible(self, homography: np.ndarray) -> bool:
         """Whether a camera could have done it: nothing turned inside out, no corner beyond the horizon."""
         h, w = self.grey[0].shape
-        corners = carry(homography, np.array([[0, 0], [w, 0], [w, h], [0, h]], float))
+        corners = map_points(homography, np.array([[0, 0], [w, 0], [w, h], [0, h]], float))
         if not np.isfinite(corners).all() or not cv2.isContourConvex(corners.astype(np.float32)):
             return False
         area = _signed_area(corners) / (w * h)
@@ -121,7 +122,7 @@ class Work:
         """How far the homography lies from edge on edge: the greatest distance over a grid, in pixels of the copy."""
         h, w = self.grey[0].shape
         grid = np.stack(np.meshgrid(np.linspace(0, w - 1, 5), np.linspace(0, h - 1, 5)), -1).reshape(-1, 2)
-        return float(np.linalg.norm(carry(homography, grid) - carry(self.edges(), grid), axis=1).max())
+        return float(np.linalg.norm(map_points(homography, grid) - map_points(self.edges(), grid), axis=1).max())
 
     def full(self, homography: np.ndarray) -> np.ndarray:
         """From pixel centres of the copies to pixels of the pictures themselves."""
@@ -152,7 +153,7 @@ class Work:
         found, homography = way.registration, self.full(way.homography)
         whole = np.eye(3)
         middle = np.array(self.sizes[0]) / 2
-        whole[:2, 2] = np.rint(carry(homography, middle[None])[0] - middle)
+        whole[:2, 2] = np.rint(map_points(homography, middle[None])[0] - middle)
         rival = self.hypothesis(self.small(whole), found)
         if not rival.agreement.agree or rival.agreement.strength < way.agreement.strength - BETTER / 3:
             return None

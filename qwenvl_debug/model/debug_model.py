@@ -14,12 +14,13 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.image_processing_backends import PilBackend
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import Cancelled, CaptureError
+from qwenvl_debug.errors import Cancelled
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
+from qwenvl_debug.model.wishes import check_blocks, check_layers, check_target, check_wishes
 
 Progress = Callable[[int, int, str], Any]
 """Called as progress(done, of, text) from the thread that works."""
@@ -39,6 +40,7 @@ class DebugModel:
         generation: the generation.
         mode: how much is kept of an answer, see `model.modes`.
         bits: in how many bits the language model's matrices are stored, or None for whole numbers of `dtype`.
+        max_image_tokens: tokens that an image may take where somebody set a limit, else None.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DebugModel:
     generation: Family = field(repr=False)
     mode: Mode = BASIC
     bits: int | None = None
+    max_image_tokens: int | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -137,13 +140,16 @@ class DebugModel:
 
         Raises:
             PictureError: the model cannot take a picture's shape.
-            CaseError: the prompt is too long, the target is empty, or memory ran out.
-            CaptureError: a layer without a map, or a block that does not exist.
+            CaseError: the prompt is too long, the target is empty or no answer, `max_new_tokens` is no whole number
+                from 1, or memory ran out.
+            CaptureError: a layer without a map, a block that does not exist, or `rows` or `top` that mean nothing.
             Cancelled: `cancel` was set.
         """
+        check_wishes(max_new_tokens, rows, top)
+        kept, seen = check_layers(layers, self.layers_with_maps), self._kept_blocks(vision_layers)
+        if target is not None:
+            target = check_target(target, self.network.get_input_embeddings().num_embeddings)
         with self.turn(cancel):
-            kept = self._kept_layers(layers)
-            seen = self._kept_blocks(vision_layers)
             return ask.ask(self, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel)
 
     def settings(
@@ -157,38 +163,31 @@ class DebugModel:
         """All that decides, beside the weights and the case, what a run holds: its `provenance.settings`, JSON-ready.
 
         Args: as for `ask`, so that one can tell before asking whether the same was asked before.
+
+        Raises:
+            CaseError, CaptureError: as `ask`.
         """
-        size = self.image_processor.size
+        check_wishes(max_new_tokens, rows, top)
+        size, kept = self.image_processor.size, check_layers(layers, self.layers_with_maps)
         return {
             "decoding": "greedy",
-            "max_new_tokens": max_new_tokens,
+            "max_new_tokens": int(max_new_tokens),
             "rows": rows,
-            "layers": None
-            if layers is None or set(layers) == set(self.layers_with_maps)
-            else sorted({int(layer) for layer in layers}),
-            "vision_layers": sorted({int(layer) for layer in self._kept_blocks(vision_layers)}),
-            "top": top,
+            "layers": None if kept == self.layers_with_maps else list(kept),
+            "vision_layers": list(self._kept_blocks(vision_layers)),
+            "top": int(top),
             "dtype": str(self.dtype).removeprefix("torch."),
             "bits": self.bits,
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
+            # Only where it is set, so that runs stored before there was such a limit are found.
+            **({} if self.max_image_tokens is None else {"max_image_tokens": self.max_image_tokens}),
         }
 
-    def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
-        if layers is None:
-            return self.layers_with_maps
-        for layer in layers:
-            if layer not in self.layers_with_maps:
-                held = ", ".join(map(str, self.layers_with_maps))
-                raise CaptureError(f"Layer {layer} cannot be kept, for it has no attention map: use some of {held}.")
-        if not layers:
-            raise CaptureError("No layer was chosen: name at least one to keep.")
-        return tuple(sorted({int(layer) for layer in layers}))
-
-    def _kept_blocks(self, blocks: Sequence[int] | None) -> Sequence[int]:
+    def _kept_blocks(self, blocks: Sequence[int] | None) -> tuple[int, ...]:
         if blocks is None:
-            return range(self.vision_depth) if self.mode.vision else ()
-        return blocks
+            return tuple(range(self.vision_depth)) if self.mode.vision else ()
+        return check_blocks(blocks, self.vision_depth)
 
     def plain(self, case: Case, max_new_tokens: int = 64) -> list[int]:
         """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.

@@ -14,6 +14,9 @@ from qwenvl_debug.model.trace import Trace, VisionTrace
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
 
+KEPT = ("max_new_tokens", "rows", "layers", "vision_layers", "top")
+"""Settings of a run that say what was to be kept of it: arguments of `DebugModel.ask` by the same names."""
+
 Kind = Literal["template", "system", "earlier", "picture", "question", "answer", "end"]
 
 
@@ -108,7 +111,7 @@ class Run:
 
     Attributes:
         case: what was asked.
-        answer: the answer's text, without the end token.
+        answer: the answer's text, without the end token; of a forced run the text that was fed in.
         tokens: the whole sequence: prompt, answer, and the end token where there is one.
         grids: one per picture, also those of earlier turns.
         trace: attention of the language layers.
@@ -129,9 +132,15 @@ class Run:
     model: DebugModel | None = field(default=None, repr=False, compare=False)
 
     @property
+    def forced(self) -> bool:
+        """Whether the answer was fed in, so that it says nothing about what the model would have answered."""
+        return self.target is not None
+
+    @property
     def right(self) -> bool | None:
-        """Whether the answer contains the expected words; None where nothing was expected."""
-        return is_right(self.answer, self.case.expected)
+        """Whether the model's answer contains the expected words; None where nothing was expected, and of a forced run,
+        whose answer is not the model's."""
+        return None if self.forced else is_right(self.answer, self.case.expected)
 
     @property
     def answer_tokens(self) -> tuple[int, ...]:
@@ -163,18 +172,19 @@ class Run:
         return token_index - 1 if self.tokens[token_index].kind in ("answer", "end") else token_index
 
     def force(self, target: str) -> Run:
-        """The same model asked the same case, with a given answer fed in instead of its own.
+        """The same model asked the same case, with a given answer fed in instead of its own; it keeps the rows, layers,
+        vision layers and alternatives that this run was asked to keep.
 
         Raises:
             CaseError: the target is empty, or the run holds no model.
         """
         if self.model is None:
             raise CaseError("This run was read from a file and holds no model: ask the case again to force an answer.")
-        blocks = self.vision[0].layers if self.vision else ()
-        return self.model.ask(self.case, target=target, layers=self.trace.layers, vision_layers=blocks)
+        kept = {name: self.provenance.settings[name] for name in KEPT if name in self.provenance.settings}
+        return self.model.ask(self.case, target=target, **kept)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but pixels and attention, ready for JSON."""
+        """Everything but pixels and attention, ready for JSON; a forced run has no answer, but a target."""
         return {
             "question": self.case.question,
             "system": self.case.system,
@@ -185,8 +195,9 @@ class Run:
                 for picture in self.case.pictures
             ],
             "seconds": list(self.case.seconds),
-            "answer": self.answer,
+            "answer": None if self.forced else self.answer,
             "right": self.right,
+            "forced": self.forced,
             "target": self.target,
             "grids": [{"picture": grid.picture, "rows": grid.rows, "cols": grid.cols} for grid in self.grids],
             "layers": self.trace.n_layers,

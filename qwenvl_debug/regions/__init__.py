@@ -2,6 +2,7 @@
 
 from qwenvl_debug.regions.baselines import Baselines, baselines
 from qwenvl_debug.regions.bring_in import bring_in
+from qwenvl_debug.regions.carry import Carried, carry
 from qwenvl_debug.regions.coco import from_coco, to_coco
 from qwenvl_debug.regions.files import Imported
 from qwenvl_debug.regions.fit import fit
@@ -29,6 +30,7 @@ __all__ = [
     "Baselines",
     "Box",
     "Brush",
+    "Carried",
     "Ellipse",
     "Imported",
     "Mask",
@@ -40,6 +42,7 @@ __all__ = [
     "baselines",
     "boxes",
     "bring_in",
+    "carry",
     "coverage",
     "covers_of",
     "fit",

@@ -57,7 +57,7 @@ def _shares(title: str, shares: PartShares) -> list[str]:
 
 
 def _boxes(run: Run) -> list[str]:
-    found = boxes(run)
+    found = [] if run.forced else boxes(run)  # those of an answer that was fed in are not the model's
     if not found:
         return []
     rows = []

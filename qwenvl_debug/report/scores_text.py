@@ -51,10 +51,12 @@ def _mass_lines(one: RegionMass, best_heads: int) -> list[str]:
     lines = [
         f"Share of attention inside “{printable(one.name)}”; chance gives {', '.join(there)} (difference in points):"
     ]
+    said = [one.sided.said, *(one.why(side) for side in (0, 1))]
+    lines += [f"  {printable(sentence)}" for sentence in dict.fromkeys(said) if sentence is not None]
     left, right = one.left_mass[:, -1], one.right_mass[:, -1]
     layers = np.flatnonzero(~(np.isnan(left) & np.isnan(right))).tolist()
     if not layers:
-        return [*lines, f"  {DASH}  The region is empty or lies outside the picture, or no layer has a map."]
+        return [*lines, f"  {DASH}"]
     rows = [(str(n), _shown(left[n]), _shown(right[n]), _points(left[n] - right[n])) for n in layers]
     lines += columns([("layer", "correct", "failing", "difference"), *rows], right=(0, 1, 2, 3))
     lines += layers_without_map(layers, len(left))

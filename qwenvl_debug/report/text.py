@@ -136,6 +136,8 @@ def sweep_text(made: Sweep) -> str:
         if place is not None:
             who = "the mean of its heads" if place[1] < 0 else f"head {place[1]}"
             lines.append(f"On {printable(name)}: share of the map of layer {place[0]}, {who} (what chance gives).")
+    for step in made.steps:
+        lines += [f"At {step.strength:g}: {printable(said)}" for said in step.lost()]
     if made.flip is not None:
         again = any(step.right for step in made.steps[made.flip :])
         more = ", but right again further on." if again else " on."

@@ -55,7 +55,8 @@ def answer(
     fresh: bool = False,
     max_new_tokens: int = 64,
     rows: Literal["asked", "all"] = "asked",
-    vision_layers: Sequence[int] = (),
+    layers: Sequence[int] | None = None,
+    vision_layers: Sequence[int] | None = None,
     top: int = 5,
     progress: Callable[[int, int, str], Any] | None = None,
     cancel: Event | None = None,
@@ -67,13 +68,19 @@ def answer(
         model: who is asked; the run that is returned holds it, so that an answer can be forced.
         case: what is asked.
         fresh: ask even when there is a stored run.
-        target, max_new_tokens, rows, vision_layers, top, progress, cancel: as for `DebugModel.ask`.
+        target, max_new_tokens, rows, layers, vision_layers, top, progress, cancel: as for `DebugModel.ask`.
 
     Raises:
         StoreError: the store cannot be used.
         PictureError, CaseError, CaptureError, Cancelled: as `DebugModel.ask`.
     """
-    settings = {"max_new_tokens": max_new_tokens, "rows": rows, "vision_layers": vision_layers, "top": top}
+    settings = {
+        "max_new_tokens": max_new_tokens,
+        "rows": rows,
+        "layers": layers,
+        "vision_layers": vision_layers,
+        "top": top,
+    }
     found = None if fresh else find_run(store, model, case, target=target, **settings)
     if found is not None:
         return replace(found, run=replace(found.run, model=model))

@@ -27,14 +27,13 @@ def measured(micro):
             continue
         pictures = Picture.open(pair.correct), Picture.open(pair.failing)
         runs = [micro.ask(Case(one, pair.question, expected=pair.expected), target=pair.expected) for one in pictures]
-        regions = [
-            tuple(Region(name, mask_from_png(pair.regions[side][name], one.size)) for side, one in
-                  zip(("correct", "failing"), pictures, strict=True))
-            for name in pair.regions["correct"]
-        ]  # fmt: skip
-        made = compare(*runs, regions=regions)
-        noise = noise_floor(made.asked[0], query=made.left.query, regions=regions)
-        found[pair.id] = (made.with_noise(noise), regions)
+        left, right = (
+            [Region(name, mask_from_png(file, one.size)) for name, file in pair.regions[side].items()]
+            for side, one in zip(("correct", "failing"), pictures, strict=True)
+        )
+        made = compare(*runs, left_regions=left, right_regions=right)
+        noise = noise_floor(made.asked[0], query=made.left.query, regions=made.left_regions)
+        found[pair.id] = (made.with_noise(noise), left)
     return found
 
 
@@ -47,7 +46,7 @@ def again(micro, made, change):
 
 def test_a_run_against_itself_differs_by_exactly_nothing_and_nothing_ranks(measured):
     for made, regions in measured.values():
-        same = compare(made.correct, made.correct, regions=[(one, one) for one, _ in regions], noise=made.noise)
+        same = compare(made.correct, made.correct, regions=regions, noise=made.noise)
         assert all((values[~np.isnan(values)] == 0).all() for values in same.figures.values.values())
         assert (same.difference(0)[~np.isnan(same.difference(0))] == 0).all()
         assert not same.ranking.heads["above"].any()
@@ -64,7 +63,7 @@ def test_a_run_against_itself_differs_by_exactly_nothing_and_nothing_ranks(measu
 def test_at_most_5_percent_of_heads_of_a_harmless_copy_rank_above_the_noise(micro, measured, change):
     for made, regions in measured.values():
         copy = again(micro, made, change)
-        other = compare(made.correct, copy, regions=[(one, one) for one, _ in regions], noise=made.noise)
+        other = compare(made.correct, copy, regions=regions, noise=made.noise)
         assert other.alignment.kind == "same frame"
         assert other.ranking.share_above() <= 0.05
         assert not other.ranking.layers["above"].any()

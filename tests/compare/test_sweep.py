@@ -9,10 +9,9 @@ import pytest
 
 from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.compare import PERTURBATIONS, sweep
-from qwenvl_debug.compare.perturb import carried
 from qwenvl_debug.errors import Cancelled, QueryError
 from qwenvl_debug.micro.gallery import pairs
-from qwenvl_debug.regions import Rectangle, Region, mask_from_png, region_mask
+from qwenvl_debug.regions import Mask, Rectangle, Region, carry, mask_from_png, region_mask
 
 MIDDLE = Region("middle", Rectangle(40, 30, 40, 30))
 QUESTION = "Which tower is this?"
@@ -52,11 +51,12 @@ def test_every_change_leaves_strength_0_alone_is_repeatable_and_grows(pixels, na
 @pytest.mark.parametrize("name", ["rotation", "scale", "crop"])
 def test_regions_are_carried_to_where_the_picture_moved(name):
     """A red block is painted on the region: after the change, the carried region is where the red is."""
-    size, block = (120, 90), Region("block", Rectangle(50, 36, 24, 15))
+    size = (120, 90)
+    block = Region("block", Mask(region_mask(Region("block", Rectangle(50, 36, 24, 15)), size)))
     pixels = np.full((90, 120, 3), 255, np.uint8)
     pixels[region_mask(block, size)] = (255, 0, 0)
     changed, homography = PERTURBATIONS[name].apply(pixels, PERTURBATIONS[name].strengths[2])
-    found = region_mask(carried(block, homography, size), size)
+    found = region_mask(carry(block, homography, size, size).region, size)
     red = changed[..., 1] < 128
     assert (found & red).sum() / (found | red).sum() > 0.9
 

@@ -10,10 +10,9 @@ from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import Alignment, compare, overlap
 from qwenvl_debug.maps import Sinks
 from qwenvl_debug.regions import Rectangle, Region
-from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import compare_view, drawings, extras, state, viewer_data
 from qwenvl_debug.ui.answers import Answers
-from qwenvl_debug.ui.measured import region_pairs
+from qwenvl_debug.ui.measured import uniquely_named
 from qwenvl_debug.ui.payload import maps_payload
 from tests.ui.hand_made import PICTURE, make_run
 
@@ -42,10 +41,10 @@ def test_the_alignment_is_stated_in_one_line():
 def test_an_alignment_that_cannot_be_had_is_refused_with_its_reason_and_what_is_found_out_stands():
     draw = np.random.default_rng(3)
     one, other = (Picture.open(draw.integers(0, 256, (90, 120, 3), dtype=np.uint8)) for _ in range(2))
-    laid, refused = compare_view._alignment(one, other, "registered")
+    laid, refused = compare_view.alignment_of(one, other, "registered")
     assert (laid.kind, laid.stated) == ("by region", False)
     assert refused.endswith(".")
-    laid, refused = compare_view._alignment(one, other, "same frame")
+    laid, refused = compare_view.alignment_of(one, other, "same frame")
     assert (laid.kind, laid.stated, refused) == ("same frame", True, "")
 
 
@@ -71,11 +70,9 @@ def session(monkeypatch):
     return kept
 
 
-def test_regions_belong_together_by_name_and_one_may_be_missing():
-    here, there = Region("sky", [Rectangle(0, 0, 5, 5)]), Region("cat", [Rectangle(5, 5, 5, 5)])
-    drawn = [drawings.Drawing(1, (to_record(here), to_record(there))), drawings.Drawing(1, (to_record(there),))]
-    pairs = region_pairs(drawn)
-    assert [(left and left.name, right and right.name) for left, right in pairs] == [("sky", None), ("cat", "cat")]
+def test_of_two_regions_of_one_name_in_an_old_drawing_both_count():
+    here, there = Region("cat", [Rectangle(0, 0, 5, 5)]), Region("cat", [Rectangle(5, 5, 5, 5)])
+    assert [one.name for one in uniquely_named([here, there])] == ["cat", "cat 2"]
 
 
 def test_sinks_are_sent_as_cells_by_layer():
