@@ -73,3 +73,15 @@ class Alignment:
             "stated": self.stated,
             "known": self.known,
         }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Alignment:
+        """The alignment whose `to_dict` this is."""
+        homography, error = record["homography"], record["error"]
+        return cls(
+            **record
+            | {
+                "homography": None if homography is None else np.array(homography, np.float64),
+                "error": np.nan if error is None else error,
+            }
+        )

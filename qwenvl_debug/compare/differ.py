@@ -17,7 +17,7 @@ from qwenvl_debug.compare.grids import Overlap, overlap
 from qwenvl_debug.compare.noise import NoiseFloor
 from qwenvl_debug.compare.rank import Ranking, rank, records
 from qwenvl_debug.compare.region_mass import RegionMass, region_masses
-from qwenvl_debug.compare.sided import sided_regions
+from qwenvl_debug.compare.sided import SidedRegion, sided_regions
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import NORMALISATIONS, MapStack, Normalisation, Query, answer_query, ask_neutral, map_stack
 from qwenvl_debug.maps.identity import unlike_case, unlike_network
@@ -121,17 +121,23 @@ class Comparison:
         """
         number = self.left.grid.picture
         sizes = tuple(run.case.pictures[number].size for run in self.asked)
-        sided = sided_regions(
-            self.alignment, sizes, regions=regions, left_regions=left_regions, right_regions=right_regions
+        return self.measured_on(
+            sided_regions(
+                self.alignment, sizes, regions=regions, left_regions=left_regions, right_regions=right_regions
+            )
         )
+
+    def measured_on(self, sided: Sequence[SidedRegion]) -> Comparison:
+        """The same with regions that are on both images already, such as those of a stored comparison.
+
+        Raises:
+            RegionError: a region cannot be drawn.
+        """
+        number = self.left.grid.picture
+        sizes = tuple(run.case.pictures[number].size for run in self.asked)
         masses = region_masses(sided, self.left, self.right, sizes)
-        return replace(
-            self,
-            regions=masses,
-            figures=figures(self.left, self.right, self.pieces, masses),
-            noise=None,
-            ranking=None,
-        )
+        found = figures(self.left, self.right, self.pieces, masses)
+        return replace(self, regions=masses, figures=found, noise=None, ranking=None)
 
     def with_noise(self, noise: NoiseFloor) -> Comparison:
         """The same comparison with its layers and heads ranked above a noise floor.

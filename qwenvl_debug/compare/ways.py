@@ -7,7 +7,7 @@ image, to tell that a picture was mirrored. `align` chooses among them.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -26,7 +26,8 @@ LEAST_INLIERS, FEW_INLIERS = 20, 8
 LEAST_OVERLAP, MOST_SCALE = 0.05, 12.0
 STILL = 1.0  # pixels (of the copies) that a picture may seem to have moved and still be laid edge on edge
 SURE = 0.85  # agreement from which on nothing else needs to be tried
-NO_BETTER = 0.97  # agreement that points alone reach, and pixels would not improve
+NO_BETTER = 0.97  # agreement that points alone reach: the choice among ways needs no pixels
+SAME = 0.005  # a difference of agreement that means nothing
 BETTER = 0.03  # by how much a less simple way of laying must agree better to be believed
 
 
@@ -74,13 +75,17 @@ class Work:
         way = self._plausible(self.best_found)
         if way is None:
             return []
-        better = refined(way.homography, *self.grey) if way.agreement.strength < NO_BETTER else None
-        if better is None or not self._possible(better):
-            ways = [way]
-        else:
-            ways = [way, self.hypothesis(better, way.registration)]
+        better = self.refined(way) if way.agreement.strength < NO_BETTER else None
+        ways = [way] if better is None else [way, better]
         enough = way.registration.inliers >= LEAST_INLIERS
         return [one for one in ways if enough or one.agreement.strength > SURE]
+
+    def refined(self, way: Way) -> Way | None:
+        """The same way moved to where the pixels agree best; None where that does not settle."""
+        better = refined(way.homography, *self.grey)
+        if better is None or not self._possible(better):
+            return None
+        return self.hypothesis(better, replace(way.registration, homography=better))
 
     def looks_mirrored(self, rival: Way | None) -> bool:
         """Whether the failing picture's mirror image lies on the correct picture, and better than the picture itself.
@@ -161,6 +166,9 @@ class Work:
         return Alignment("same frame", whole, found.inliers, found.matches, 0.0, reason)
 
     def registered(self, way: Way, stated: bool = False) -> Alignment:
+        better = self.refined(way)  # points that agree may still be off by pixels where there are none of them
+        if better is not None and better.agreement.strength >= way.agreement.strength - SAME:
+            way = better
         found = way.registration
         homography, error = self.full(way.homography), found.error / self.scales[1]
         reason = (

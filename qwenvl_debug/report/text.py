@@ -49,7 +49,7 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
     else:
         lines.append("Each side is asked with its own answer; give a target to ask both with the same words.")
     lines += [
-        f"Pictures: {comparison.alignment.kind}. {comparison.alignment.reason}",
+        f"Pictures: {comparison.alignment.kind}. {comparison.alignment.reason}{_apart(comparison)}",
         f"Maps: {NORMALISATIONS[comparison.left.normalisation].name}.",
         "",
     ]
@@ -61,6 +61,12 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
         named = [f"{int(row.layer)}.{int(row.head)} ({row.difference:.3f})" for row in top.itertuples()]
         lines += ["", f"Most different: layer {comparison.most_different_layer()}; of single heads {', '.join(named)}."]
     return "\n".join(lines)
+
+
+def _apart(comparison: Comparison) -> str:
+    """That aligned images have nothing in common, or nothing."""
+    empty = comparison.pieces is not None and comparison.pieces.empty
+    return " They share no area, so no cell is compared." if empty else ""
 
 
 def _layer_lines(comparison: Comparison) -> list[str]:

@@ -13,7 +13,7 @@ from qwenvl_debug.compare.noise import MARGIN, brighter, floor_of, jpeg, shifted
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import question_query
 from qwenvl_debug.micro.gallery import pairs
-from qwenvl_debug.regions import Region, mask_from_png
+from qwenvl_debug.regions import Rectangle, Region, mask_from_png
 
 CHOSEN = ("pearl-fog", "cat-tilt", "cat-far")
 
@@ -95,6 +95,31 @@ def test_noise_of_other_words_is_refused(measured):
     other = compare(made.correct, made.failing, **queries)
     with pytest.raises(QueryError, match="other words"):
         rank(other, made.noise)
+
+
+def test_a_noise_floor_of_another_run_or_another_region_is_refused(measured):
+    made, other = measured["pearl-fog"][0], measured["cat-tilt"][0]
+    with pytest.raises(QueryError, match="measured on another run"):
+        compare(made.failing, made.correct, noise=made.noise)
+    with pytest.raises(QueryError, match="measured on another run"):
+        compare(made.correct, made.failing, noise=other.noise)
+    moved = Region("tower", Rectangle(3, 3, 50, 50))
+    with pytest.raises(QueryError, match="another region “tower”"):
+        compare(made.correct, made.failing, regions=moved, noise=made.noise)
+
+
+def test_copies_of_another_run_are_refused_and_those_of_this_run_are_taken(micro, measured):
+    made, other = measured["pearl-fog"][0], measured["cat-far"][0]
+    copies = harmless_runs(made.correct)
+    floor = noise_floor(made.correct, regions=made.left_regions, copies=copies).floor
+    assert all(np.array_equal(floor[name], made.noise.floor[name], equal_nan=True) for name in floor)
+    with pytest.raises(QueryError, match="belongs to another run"):
+        noise_floor(other.correct, copies=copies)
+    with pytest.raises(QueryError, match="another image"):  # each under the name of another change
+        noise_floor(made.correct, copies=tuple(zip(HARMLESS, (run for _, run in copies[::-1]), strict=True)))
+    own = micro.ask(made.correct.case, target="Canton Tower")
+    with pytest.raises(QueryError, match="another answer"):
+        noise_floor(own, copies=copies)
 
 
 def test_the_dictionary_has_alignment_normalisation_noise_and_ranking(measured):

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import Alignment, compare, overlap
 from qwenvl_debug.maps import Sinks
 from qwenvl_debug.regions import Rectangle, Region
+from qwenvl_debug.report.text import comparison_text
 from qwenvl_debug.ui import compare_view, drawings, extras, state, viewer_data
 from qwenvl_debug.ui.answers import Answers
 from qwenvl_debug.ui.measured import uniquely_named
 from qwenvl_debug.ui.payload import maps_payload
+from qwenvl_debug.ui.reading import reading
 from tests.ui.hand_made import PICTURE, make_run
 
 WORD = (("Pearl", None, 0.8),)
@@ -60,6 +63,19 @@ def test_pictures_that_are_not_aligned_have_no_difference_and_it_is_said_why(ses
     sent = extras.extras_data("id", made, (PICTURE, PICTURE), None)
     assert sent["difference"] == {"possible": False, "why": f"{extras.NOT_ALIGNED}: They share too little."}
     assert sent["alignment"]["matrix"] is None
+
+
+def test_pictures_without_a_common_area_have_no_difference_and_it_is_said_why():
+    apart = replace(
+        aligned("registered", reason="Points."), homography=np.array([[0, -1, 900], [1, 0, 900], [0, 0, 1.0]])
+    )
+    made = compare(LEFT, RIGHT, alignment=apart)
+    sent = extras.extras_data("id", made, (PICTURE, PICTURE), None)
+    assert sent["difference"] == {"possible": False, "why": extras.APART}
+    assert sent["alignment"]["text"] == f"{extras.APART}."
+    assert sent["pieces"] is None
+    assert "share no area" in reading(made)
+    assert "They share no area" in comparison_text(made)
 
 
 @pytest.fixture
