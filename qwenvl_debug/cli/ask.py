@@ -51,8 +51,7 @@ def run(options: argparse.Namespace) -> int:
     )
     give(
         options,
-        # Boxes in an answer that was fed in are not the model's.
-        lambda: found.to_dict() | {"boxes": [] if found.forced else [box.to_dict() for box in boxes(found)]},
+        lambda: found.to_dict() | {"boxes": [box.to_dict() for box in boxes(found)]},
         lambda: "\n\n".join(filter(None, [about(model), run_text(found), conversation_text(found)])),
     )
     return DONE

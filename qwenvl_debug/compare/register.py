@@ -107,10 +107,10 @@ def register(left: list, right: list) -> Registration | None:
 def refined(homography: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray | None:
     """A homography moved to where the pixels agree best (ECC); None where that does not settle.
 
-    Pixels near what only one of the pictures shows are left out: blurred for the climb, they would be mixed with what is
-    beyond the border, and pull at it by half a pixel. On the bundled gallery, zoomed by 1.6, turned by 15 and 60
-    degrees and tilted, no place both pictures show is then off by more than 0.5 pixels, and by more than 0.1 in one
-    picture of ten; points alone leave up to 6.7.
+    Pixels near what only one of the pictures shows are left out: blurred for the climb, they would be mixed with what
+    is beyond the border, and pull at it by half a pixel. On the bundled gallery, zoomed by 1.6, turned by 15 and 60
+    degrees and tilted, no place that both pictures show is then off by more than 0.5 pixels, and by more than 0.1 in
+    one picture of ten; points alone leave up to 6.7.
 
     Args:
         homography: float64 [3, 3], between pixel centres.

@@ -87,6 +87,11 @@ class Work:
             return None
         return self.hypothesis(better, replace(way.registration, homography=better))
 
+    def sharpened(self, way: Way) -> Way:
+        """The same way, refined unless that agrees less: points may be off by pixels where there are none of them."""
+        better = self.refined(way)
+        return way if better is None or better.agreement.strength < way.agreement.strength - SAME else better
+
     def looks_mirrored(self, rival: Way | None) -> bool:
         """Whether the failing picture's mirror image lies on the correct picture, and better than the picture itself.
 
@@ -166,9 +171,6 @@ class Work:
         return Alignment("same frame", whole, found.inliers, found.matches, 0.0, reason)
 
     def registered(self, way: Way, stated: bool = False) -> Alignment:
-        better = self.refined(way)  # points that agree may still be off by pixels where there are none of them
-        if better is not None and better.agreement.strength >= way.agreement.strength - SAME:
-            way = better
         found = way.registration
         homography, error = self.full(way.homography), found.error / self.scales[1]
         reason = (

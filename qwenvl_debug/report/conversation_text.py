@@ -57,7 +57,7 @@ def _shares(title: str, shares: PartShares) -> list[str]:
 
 
 def _boxes(run: Run) -> list[str]:
-    found = [] if run.forced else boxes(run)  # those of an answer that was fed in are not the model's
+    found = boxes(run)
     if not found:
         return []
     rows = []
@@ -65,4 +65,5 @@ def _boxes(run: Run) -> list[str]:
         one = box.rectangle
         where = f"{one.x:.0f},{one.y:.0f},{one.width:.0f},{one.height:.0f}"
         rows.append((printable(box.label), printable(run.case.pictures[box.picture].name), where))
-    return ["Boxes in the answer:", *columns([("name", "picture", "x,y,width,height in pixels"), *rows])]
+    whose = "answer that was fed in" if run.forced else "answer"
+    return [f"Boxes in the {whose}:", *columns([("name", "picture", "x,y,width,height in pixels"), *rows])]

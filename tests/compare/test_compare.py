@@ -232,9 +232,9 @@ def test_runs_to_ask_that_belong_to_another_case_are_refused(micro):
     assert (made.correct, made.failing, made.asked) == (*runs, forced)
     assert made.target == "a cat"
     for side in ("correct", "failing"):
+        wrong = list(forced)
+        wrong[side == "failing"] = forced[side == "correct"]
         with pytest.raises(QueryError, match=rf"^The run to ask on the {side} side belongs to another case \(another"):
-            wrong = list(forced)
-            wrong[side == "failing"] = forced[side == "correct"]
             compare(*runs, asked=tuple(wrong))
     other = micro.ask(replace(runs[0].case, question="Which tower?"), target="a cat")
     with pytest.raises(QueryError, match="another question"):

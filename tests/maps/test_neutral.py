@@ -58,16 +58,15 @@ def test_a_generic_prompt_run_of_anything_else_is_refused_in_one_sentence(micro)
     neutral = ask_neutral(run)
     assert np.isfinite(map_stack(run, normalisation="ratio", neutral=neutral).values[1:]).all()
     other = np.random.default_rng(1).integers(0, 255, PICTURE.shape, np.uint8)
+    settings = neutral.provenance.settings
     wrong = {
         "another image": ask_neutral(micro.ask(replace(case, pictures=(other,)), max_new_tokens=1)),
         "another system prompt": ask_neutral(micro.ask(replace(case, system="Be kind."), max_new_tokens=1)),
         "other earlier turns": ask_neutral(micro.ask(replace(case, history=()), max_new_tokens=1)),
         "another model, revision or adapter": provenance(neutral, revision="abc"),
-        "another precision": provenance(neutral, settings={**neutral.provenance.settings, "dtype": "bfloat16"}),
-        "another quantisation": provenance(neutral, settings={**neutral.provenance.settings, "bits": 4}),
-        "other image size limits": provenance(
-            neutral, settings={**neutral.provenance.settings, "picture_area": [1, 2]}
-        ),
+        "another precision": provenance(neutral, settings={**settings, "dtype": "bfloat16"}),
+        "another quantisation": provenance(neutral, settings={**settings, "bits": 4}),
+        "other image size limits": provenance(neutral, settings={**settings, "picture_area": [1, 2]}),
     }
     for what, one in wrong.items():
         for work in (lambda n: map_stack(run, normalisation="added", neutral=n), lambda n: find_sinks(run, neutral=n)):

@@ -10,6 +10,7 @@ import numpy as np
 from qwenvl_debug.compare import Alignment, compare
 from qwenvl_debug.regions import Rectangle, Region, score_run
 from qwenvl_debug.report.scores_text import masses_text, scores_text
+from qwenvl_debug.report.text import comparison_text
 from tests.maps.hand_made import PICTURE, HandRun, make_run
 
 FIRST = Region("first", Rectangle(0, 0, 10, 10))
@@ -72,6 +73,13 @@ def test_what_falls_outside_the_other_image_is_said():
     )
     assert "all of it lies outside that image" in gone
     assert "0     38 %        –           –" in gone
+
+
+def test_aligned_images_without_a_common_area_are_said_to_have_none():
+    apart = Alignment("registered", np.array([[0, -1, 900], [1, 0, 900], [0, 0, 1.0]]), 30, 40, 0.5, "By hand.")
+    text = comparison_text(compare(run_with(LEFT, RIGHT), run_with(RIGHT, RIGHT), alignment=apart))
+    assert "By hand. They share no area, so no cell is compared." in text
+    assert "nan" not in text
 
 
 def test_without_regions_nothing_is_said():
