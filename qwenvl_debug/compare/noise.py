@@ -198,7 +198,14 @@ def noise_floor(
         found.append(figures(own, other, overlap((grid, grid), sizes, laid.homography), masses))
     names = tuple(name for name, _ in copies)
     return NoiseFloor(
-        names, tuple(found), floor_of(found), query, normalisation, picture, checked(regions), identity_of(run)
+        names,
+        tuple(found),
+        floor_of(found),
+        query,
+        normalisation,
+        picture,
+        {region.name: region for region in checked(regions)},
+        identity_of(run),
     )
 
 

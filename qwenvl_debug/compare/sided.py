@@ -14,7 +14,8 @@ import numpy as np
 
 from qwenvl_debug.compare.alignment import Alignment
 from qwenvl_debug.errors import RegionError
-from qwenvl_debug.regions import Carried, Region, carry
+from qwenvl_debug.regions import Carried, Region, carry, check_names
+from qwenvl_debug.regions.names import name_key
 
 Size = tuple[int, int]
 SIDES = ("correct", "failing")
@@ -84,26 +85,25 @@ def sided_regions(
         RegionError: something else than regions, two of one name on an image, or a region that cannot be drawn.
     """
     both, left, right = (
-        checked(given, name)
+        {name_key(region.name): region for region in checked(given, name)}
         for given, name in ((regions, "regions"), (left_regions, "left_regions"), (right_regions, "right_regions"))
     )
     for name in both:
         if name in left or name in right:
             raise RegionError(f"The region “{name}” is given for both sides and again for one: give it once.")
     found = [_on_both(region, alignment, sizes, 1) for region in both.values()]
-    for name in dict.fromkeys([*left, *right]):
-        if name in left and name in right:
-            found.append(SidedRegion(name, left[name], right[name]))
-        elif alignment.homography is None:
-            found.append(SidedRegion(name, left.get(name), right.get(name)))
+    for key in dict.fromkeys([*left, *right]):
+        sides = left.get(key), right.get(key)
+        drawn = sides[0] or sides[1]
+        if None not in sides or alignment.homography is None:
+            found.append(SidedRegion(drawn.name, *sides))
         else:
-            side = 1 if name in left else 0
-            found.append(_on_both(left.get(name) or right[name], alignment, sizes, side))
+            found.append(_on_both(drawn, alignment, sizes, 1 if sides[1] is None else 0))
     return tuple(found)
 
 
-def checked(given: Any, what: str = "regions") -> dict[str, Region]:
-    """Regions by name.
+def checked(given: Any, what: str = "regions") -> tuple[Region, ...]:
+    """Regions of one image.
 
     Args:
         given: a region, or a list or tuple of them.
@@ -118,12 +118,8 @@ def checked(given: Any, what: str = "regions") -> dict[str, Region]:
             f"{what} takes one region or a list of regions; where each image has its own, give left_regions and "
             "right_regions."
         )
-    named: dict[str, Region] = {}
-    for one in several:
-        if one.name in named:
-            raise RegionError(f"Two regions are called “{one.name}”: give each its own name.")
-        named[one.name] = one
-    return named
+    check_names(several)
+    return tuple(several)
 
 
 def carried(region: Region, alignment: Alignment, sizes: tuple[Size, Size], to: int) -> Carried:

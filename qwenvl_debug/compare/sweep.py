@@ -227,15 +227,15 @@ def sweep(
         QueryError: no such change, strength, picture, region or normalisation, or no target where the model says
             nothing.
         CaseError, PictureError: as `model.ask`.
-        RegionError: a region cannot be drawn, or two have one name.
+        RegionError: a region cannot be drawn, or two have the same name.
         Cancelled: `cancel` was set.
     """
     kind = _perturbation(perturbation)
     check_normalisation(normalisation)
+    regions = checked(regions)
     if not 0 <= picture < len(case.pictures):
         raise QueryError(f"This case has pictures 0 to {len(case.pictures) - 1}: there is no picture {picture}.")
     shown = case.pictures[picture]
-    regions = tuple(checked(regions).values())
     on = on or next(iter(regions), None)
     mask = None if on is None else region_mask(on, shown.size)
     wanted = sorted({0.0, *map(float, kind.strengths if strengths is None else strengths)})

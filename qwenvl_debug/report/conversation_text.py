@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qwenvl_debug.maps import picture_shares, turn_shares
-from qwenvl_debug.regions import boxes
+from qwenvl_debug.regions import boxes, unread_boxes
 from qwenvl_debug.report.text import columns, percent, printable
 
 if TYPE_CHECKING:
@@ -57,13 +57,14 @@ def _shares(title: str, shares: PartShares) -> list[str]:
 
 
 def _boxes(run: Run) -> list[str]:
-    found = boxes(run)
+    found, unread = boxes(run), [printable(sentence) for sentence in unread_boxes(run)]
     if not found:
-        return []
+        return unread
     rows = []
     for box in found:
         one = box.rectangle
         where = f"{one.x:.0f},{one.y:.0f},{one.width:.0f},{one.height:.0f}"
         rows.append((printable(box.label), printable(run.case.pictures[box.picture].name), where))
     whose = "answer that was fed in" if run.forced else "answer"
-    return [f"Boxes in the {whose}:", *columns([("name", "picture", "x,y,width,height in pixels"), *rows])]
+    table = columns([("name", "picture", "x,y,width,height in pixels"), *rows])
+    return [f"Boxes in the {whose}:", *table, *unread]

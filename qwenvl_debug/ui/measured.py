@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from qwenvl_debug.compare import harmless_runs, noise_floor
 from qwenvl_debug.maps import NEUTRAL_TOKENS, find_sinks, neutral_case
-from qwenvl_debug.regions.files import numbered
+from qwenvl_debug.regions import unique_names
 from qwenvl_debug.ui import archive, drawings
 from qwenvl_debug.ui.follow_up import started
 from qwenvl_debug.ui.pairs import case_key
@@ -81,7 +81,7 @@ def ranked(scope: tuple[str, ...], comparison: Comparison, query: dict[str, str]
 
 def uniquely_named(regions: Sequence[Region]) -> tuple[Region, ...]:
     """Regions of a drawing, of which an old one may hold several of one name: the second is then “cat 2”."""
-    names = numbered([region.name for region in regions])
+    names = unique_names([region.name for region in regions])
     return tuple(replace(region, name=name) for region, name in zip(regions, names, strict=True))
 
 

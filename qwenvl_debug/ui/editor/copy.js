@@ -24,14 +24,15 @@ function takeCopied(editor) {
     return
   }
   const target = editor.drawings.get(wish.to)
-  const keys = new Map(target.regions.map(region => [region.name, region.key]))
+  const keys = new Map(target.regions.map(region => [nameKey(region.name), region.key]))
   const copies = answer.regions.map(({ place, shapes }) => {
     const region = wish.regions[place]
-    return { ...region, key: keys.get(region.name) ?? newName(), shapes }
+    return { ...region, key: keys.get(nameKey(region.name)) ?? newName(), shapes }
   })
-  const names = new Set(copies.map(region => region.name))
+  const names = new Set(copies.map(region => nameKey(region.name)))
   editor.selected = null
   panel.region = null
-  if (copies.length) change(editor, wish.to, [...copies, ...target.regions.filter(region => !names.has(region.name))])
+  const others = target.regions.filter(region => !names.has(nameKey(region.name)))
+  if (copies.length) change(editor, wish.to, [...copies, ...others])
   editor.say(answer.said)
 }
