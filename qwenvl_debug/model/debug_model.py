@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.image_processing_backends import PilBackend
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import Cancelled
+from qwenvl_debug.errors import Cancelled, CaseError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.families import Family
@@ -145,6 +145,8 @@ class DebugModel:
             CaptureError: a layer without a map, a block that does not exist, or `rows` or `top` that mean nothing.
             Cancelled: `cancel` was set.
         """
+        if not isinstance(case, Case):
+            raise CaseError(f"A model is asked a Case, Case(picture, question), not {type(case).__name__}.")
         check_wishes(max_new_tokens, rows, top)
         kept, seen = check_layers(layers, self.layers_with_maps), self._kept_blocks(vision_layers)
         if target is not None:

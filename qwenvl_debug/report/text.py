@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qwenvl_debug.compare.sweep import PROBABILITY
 from qwenvl_debug.maps import NORMALISATIONS, map_stack
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def sweep_text(made: Sweep) -> str:
     lines = [
         printable(first.case.question),
         f"{made.perturbation.title} ({made.perturbation.unit}), followed answer “{printable(made.target)}”.",
+        PROBABILITY,
     ]
     table = made.table()
     names = list(first.masses)

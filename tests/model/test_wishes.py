@@ -54,6 +54,12 @@ def test_a_target_that_is_no_answer_is_refused_in_one_sentence(model, target):
         model.ask(CASE, target=target)
 
 
+@pytest.mark.parametrize("case", ["Which tower?", None, b"x"])
+def test_what_is_no_case_is_refused_in_one_sentence(model, case):
+    with pytest.raises(QwenVLDebugError, match=r"\A[A-Z][^\n]*\.\Z"):
+        model.ask(case)
+
+
 def test_numbers_of_other_libraries_are_numbers(model):
     wish = {"top": np.int64(0), "max_new_tokens": np.int32(2), "layers": np.array([1]), "vision_layers": (np.int8(0),)}
     run = model.ask(CASE, **wish)

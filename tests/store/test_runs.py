@@ -8,6 +8,7 @@ import pytest
 from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.errors import CaseError, QwenVLDebugError, StoreError
 from qwenvl_debug.maps import map_stack
+from qwenvl_debug.maps.identity import identity_of, unlike_case, unlike_network
 from qwenvl_debug.model.modes import FULL
 from qwenvl_debug.store import answer, check, files, find_run, load_case, load_picture, load_run, save_case, save_run
 from qwenvl_debug.store.tables import RunRow
@@ -123,6 +124,13 @@ def test_a_full_disk_saves_nothing_and_says_so(store, run, monkeypatch):
 def test_what_was_never_saved_is_told(store, load, what):
     with pytest.raises(StoreError, match=f"There is no {what} 7"):
         load(store, 7)
+
+
+def test_a_stored_run_has_the_identity_of_the_run(store, run, model, case):
+    back = load_run(store, save_run(store, run))
+    assert identity_of(back) == identity_of(run)
+    assert unlike_case(run, back) is unlike_network(run, back) is None
+    assert identity_of(model.ask(case, target="a tower")) != identity_of(run)
 
 
 def test_what_the_mode_of_a_model_keeps_is_asked_for_stored_and_looked_up(store, model, case):
