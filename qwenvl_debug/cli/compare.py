@@ -88,7 +88,12 @@ def run(options: argparse.Namespace) -> int:
     folder = output_folder(options.out)
     model = load(options)
     correct, failing = (
-        model.ask(case, max_new_tokens=options.max_new_tokens, progress=progress(f"Answering, {side} side"))
+        model.ask(
+            case,
+            max_new_tokens=options.max_new_tokens,
+            thinking=options.thinking,
+            progress=progress(f"Answering, {side} side"),
+        )
         for side, case in zip(("correct", "failing"), cases, strict=True)
     )
     comparison = compare_runs(

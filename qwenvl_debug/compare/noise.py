@@ -29,7 +29,7 @@ from qwenvl_debug.compare.region_mass import region_masses
 from qwenvl_debug.compare.sided import checked, sided_regions
 from qwenvl_debug.errors import Cancelled, CaseError, QueryError
 from qwenvl_debug.maps import Normalisation, Query, default_query, map_stack
-from qwenvl_debug.maps.identity import identity_of, unlike_case, unlike_network
+from qwenvl_debug.maps.identity import answer_ids, identity_of, unlike_case, unlike_network
 from qwenvl_debug.regions import Region
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def harmless_runs(
     """
     if run.model is None:
         raise CaseError("This run was read from a file and holds no model: ask the case again to measure its noise.")
-    answer = [run.tokens[index].id for index in run.answer_tokens]
+    answer = [run.tokens[index].id for index in (*run.thought_tokens, *run.answer_tokens)] if run.answer else []
     made = []
     for number, (name, change) in enumerate(HARMLESS.items()):
         if cancel is not None and cancel.is_set():
@@ -140,7 +140,7 @@ def harmless_runs(
         case = replace(run.case, pictures=tuple(pictures))
         # A model that said nothing has no answer to be made to give; then its prompt is read alone.
         asked = {"target": answer} if answer else {"max_new_tokens": 1}
-        made.append((name, run.model.ask(case, cancel=cancel, **asked)))
+        made.append((name, run.model.ask(case, thinking=run.thinking, cancel=cancel, **asked)))
     if progress is not None:
         progress(len(HARMLESS), len(HARMLESS), "")
     return tuple(made)
@@ -216,7 +216,7 @@ def _check_copy(run: Run, name: str, copy: Run, picture: int) -> None:
         QueryError: it is one.
     """
     unlike = unlike_network(run, copy) or unlike_case(run, copy, except_picture=picture)
-    if unlike is None and identity_of(run)[-1] != identity_of(copy)[-1]:
+    if unlike is None and run.answer and answer_ids(run) != answer_ids(copy):  # without one nothing was fed
         unlike = "another answer"
     if unlike is None and not _is_changed(run.case.pictures[picture], copy.case.pictures[picture], name):
         unlike = "another image"

@@ -51,7 +51,8 @@ class Step:
         run: the model's own answer to the changed picture.
         asked: the run made to give the target, whose words ask; the same object where its own answer is the same
             tokens, end token and all.
-        right: whether the answer is as expected; where nothing is expected, whether it is that of the first step.
+        right: whether the answer is as expected; where nothing is expected, whether it is that of the first step;
+            None where the run was cut in its thoughts.
         probability: of the target, 0..1, see `PROBABILITY`.
         per_token: its geometric mean per token, which does not shrink with the target's length.
         regions: the regions on the first picture and on this one, where the change has moved them.
@@ -64,7 +65,7 @@ class Step:
     strength: float
     run: Run
     asked: Run
-    right: bool
+    right: bool | None
     probability: float
     per_token: float
     regions: tuple[SidedRegion, ...]
@@ -201,8 +202,9 @@ def sweep(
     target: str | None = None,
     picture: int = 0,
     normalisation: Normalisation = "picture",
-    max_new_tokens: int = 64,
+    max_new_tokens: int | None = None,
     seed: int = 0,
+    thinking: bool | None = None,
     progress: Progress | None = None,
     cancel: Event | None = None,
 ) -> Sweep:
@@ -218,7 +220,7 @@ def sweep(
         target: the answer to follow; by default the expected one, else what the model says at strength 0.
         picture: which picture of the case is changed.
         normalisation: of the maps.
-        max_new_tokens: longest answer.
+        max_new_tokens, thinking: as for `DebugModel.ask`.
         seed: fixes what a change draws at random; the same at every strength, so that only the strength differs.
         progress: called as progress(steps done, of, what is asked next).
         cancel: an event; when it is set the work stops.
@@ -251,22 +253,25 @@ def sweep(
         pictures = list(case.pictures)
         if strength:
             pictures[picture] = Picture.open(pixels, f"{shown.name}, {kind.title.lower()} {strength:g}")
-        run = model.ask(replace(case, pictures=tuple(pictures)), max_new_tokens=max_new_tokens, cancel=cancel)
+        run = model.ask(
+            replace(case, pictures=tuple(pictures)), max_new_tokens=max_new_tokens, thinking=thinking, cancel=cancel
+        )
         target = target or case.expected or run.answer
         if not target:
             raise QueryError("The model said nothing to the picture as it is: give a target to follow.")
-        forced = None if _ids(run) == fed else model.ask(run.case, target=target, cancel=cancel)
+        # After thoughts of its own the target would be as likely as these make it: every step is fed it after none.
+        forced = None if _ids(run) == fed else model.ask(run.case, target=target, thinking=thinking, cancel=cancel)
         fed = fed or _ids(forced)
         asked = run if _ids(run) == fed else forced
         first = steps[0].run if steps else run
-        right = run.right if run.right is not None else run.answer == first.answer
+        right = run.right if run.right is not None or run.cut == "thoughts" else run.answer == first.answer
         alignment = _known(moved)
         own = sided_regions(alignment, (shown.size, shown.size), regions=regions)
         masses, chances = _masses(asked, own, picture, normalisation, cancel)
         steps.append(Step(strength, run, asked, right, *_probability(asked), own, masses, chances, alignment))
     if progress is not None:
         progress(len(wanted), len(wanted), "")
-    flip = next((n for n, step in enumerate(steps) if not step.right), None) if steps[0].right else None
+    flip = next((n for n, step in enumerate(steps) if step.right is False), None) if steps[0].right else None
     return Sweep(kind, tuple(steps), target, normalisation, flip, picture)
 
 

@@ -15,7 +15,7 @@ COMPUTES = {
     "dtype": "precision",
     "bits": "quantisation",
     "picture_area": "image size limits",
-    "max_image_tokens": "image size limits",
+    "chat_template": "chat template",
 }
 """Settings of a run that change what the same weights compute, and what to call them."""
 
@@ -31,8 +31,14 @@ def identity_of(run: Run) -> tuple[Any, ...]:
         *(provenance.settings.get(name) and str(provenance.settings[name]) for name in COMPUTES),
         tuple(picture.sha256 for picture in case.pictures),
         (case.question, case.system, case.history, case.seconds),
-        tuple(run.tokens[index].id for index in run.answer_tokens),
+        provenance.settings.get("thinking"),
+        answer_ids(run),
     )
+
+
+def answer_ids(run: Run) -> tuple[int, ...]:
+    """The token numbers of thoughts and answer, without the end token, which an answer that was cut does not have."""
+    return tuple(run.tokens[index].id for index in (*run.thought_tokens, *run.answer_tokens))
 
 
 def unlike_network(run: Run, other: Run) -> str | None:
@@ -44,7 +50,7 @@ def unlike_network(run: Run, other: Run) -> str | None:
         return "another model"
     here, there = run.provenance.settings, other.provenance.settings
     for name, called in COMPUTES.items():
-        if here.get(name) != there.get(name):
+        if name in here and name in there and here[name] != there[name]:  # runs of earlier versions say less
             return f"other {called}" if called.endswith("s") else f"another {called}"
     return None
 

@@ -48,7 +48,8 @@ def ask_neutral(run: Run, cancel: Event | None = None) -> Run:
     """
     if run.model is None:
         raise CaseError("This run was read from a file and holds no model: ask the case again to compare it.")
-    return run.model.ask(neutral_case(run.case), max_new_tokens=NEUTRAL_TOKENS, cancel=cancel)
+    case = neutral_case(run.case)
+    return run.model.ask(case, max_new_tokens=NEUTRAL_TOKENS, thinking=run.thinking, cancel=cancel)
 
 
 def neutral_rows(run: Run, neutral: Run, picture: int) -> np.ndarray:

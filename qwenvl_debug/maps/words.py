@@ -17,7 +17,7 @@ from qwenvl_debug.maps.query import Query
 if TYPE_CHECKING:
     from qwenvl_debug.model import Run
 
-Part = Literal["question", "answer"]
+Part = Literal["question", "answer", "thoughts"]
 
 # Written without spaces between words (Thai; Hangul is not; kana; Chinese): any place may be the edge of a word.
 UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -47,7 +47,10 @@ def word_query(run: Run, text: str, part: Part = "question", occurrence: int = 0
     wanted = text.strip()
     if not wanted:
         raise QueryError("No word is given to ask with: write one that stands in the question or the answer.")
-    tokens = run.question_tokens if part == "question" else run.answer_tokens
+    if part == "thoughts":
+        tokens = run.thought_tokens
+    else:
+        tokens = run.question_tokens if part == "question" else run.answer_tokens
     spelled = "".join(run.tokens[token].text for token in tokens)
     found = _found(fold(wanted).text, fold(spelled))
     if not 0 <= occurrence < len(found):

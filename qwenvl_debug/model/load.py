@@ -21,7 +21,7 @@ from qwenvl_debug.model.debug_model import DebugModel
 from qwenvl_debug.model.forecast import inspect
 from qwenvl_debug.model.machine import hardware, known_device
 from qwenvl_debug.model.modes import mode_of
-from qwenvl_debug.model.parts import read_image_processor, read_tokenizer
+from qwenvl_debug.model.parts import read_image_processor, read_template, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
 from qwenvl_debug.model.safety import check_files
 from qwenvl_debug.model.source import MICRO, download, fingerprint
@@ -113,6 +113,7 @@ def load_model(
         read_tokenizer(folder, shown, family),
         read_image_processor(folder, shown, family, most),
     )
+    template = read_template(folder, tokenizer, shown, family)
     network = read_network(
         folder,
         shown,
@@ -139,6 +140,7 @@ def load_model(
         network=network,
         tokenizer=tokenizer,
         image_processor=image_processor,
+        template=template,
         stop_ids=stop_ids,
         generation=family,
         mode=how,

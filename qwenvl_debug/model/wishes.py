@@ -11,18 +11,20 @@ from qwenvl_debug.errors import CaptureError, CaseError
 ROWS = ("asked", "all")
 
 
-def check_wishes(max_new_tokens: Any, rows: Any, top: Any) -> None:
+def check_wishes(max_new_tokens: Any, rows: Any, top: Any, thinking: Any = None) -> None:
     """Refuse numbers that are none, or that are too small.
 
     Raises:
-        CaseError: `max_new_tokens` is no whole number from 1.
+        CaseError: `max_new_tokens` is neither None nor a whole number from 1, or `thinking` is not on, off or None.
         CaptureError: `rows` is neither "asked" nor "all", or `top` is no whole number from 0.
     """
-    if (number := _whole(max_new_tokens)) is None or number < 1:
+    if max_new_tokens is not None and ((number := _whole(max_new_tokens)) is None or number < 1):
         raise CaseError(
             f"An answer needs room for at least one token: max_new_tokens is a whole number from 1, not "
             f"{max_new_tokens!r}."
         )
+    if thinking not in (None, True, False) or (isinstance(thinking, int) and not isinstance(thinking, bool)):
+        raise CaseError(f"thinking is True, False, or None for what the chat template does, not {thinking!r}.")
     if not isinstance(rows, str) or rows not in ROWS:
         raise CaptureError(f"The rows to keep are 'asked' or 'all', not {rows!r}.")
     if (number := _whole(top)) is None or number < 0:

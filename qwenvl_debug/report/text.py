@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 BAR = 24
 """Widest bar, in characters."""
 
+THOUGHTS = 200
+"""So many characters of the thoughts are shown; JSON output holds all."""
+
 
 def run_text(run: Run) -> str:
     """The answer, whether it is right, every answer token with its next best, and how much the layers read."""
     lines = [printable(run.case.question), "", *answer_lines(run)]
     tokens = [token for token in run.tokens if token.kind in ("answer", "end") and token.probability is not None]
-    lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
+    if tokens:  # none where the run was cut in its thoughts
+        lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
     for picture, grid in enumerate(run.grids):
         if run.tokens[grid.positions[0]].picture != picture:
             continue  # the second frame of a pair, which is looked at with the first
@@ -131,7 +135,8 @@ def sweep_text(made: Sweep) -> str:
         (
             f"{row['strength']:g}",
             printable(row["answer"]) or "(no words)",
-            ("yes" if row["right"] else "no") + ("   flips here" if number == made.flip else ""),
+            {True: "yes", False: "no", None: "cut in its thoughts"}[row["right"]]
+            + ("   flips here" if number == made.flip else ""),
             percent(row["probability"]),
             percent(row["per_token"]),
             *(f"{percent(row[f'mass_{name}'])} ({percent(row[f'chance_{name}'])})" for name in names),
@@ -197,11 +202,19 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
 
 
 def answer_lines(run: Run) -> list[str]:
-    """What was said, and whether it was expected."""
+    """What was said, whether it was expected, and what the model thought before."""
     said = printable(run.answer) or "(no words)"
     verdict = {None: "", True: "   as expected", False: f"   expected: {printable(run.case.expected or '')}"}[run.right]
-    forced = "   (this answer was given, not chosen)" if run.target is not None else ""
-    return [f"  {said}{verdict}{forced}"]
+    forced = ""
+    if run.target is not None:
+        forced = f"   (this answer was given{f' after {run.fed_after}' if run.fed_after else ''}, not chosen)"
+    lines, count = [], sum(token.kind == "thought" for token in run.tokens)
+    if count:
+        begun = printable(" ".join(run.thoughts.split()))
+        lines.append(f"  thoughts ({count} tokens): {begun[:THOUGHTS]}{'…' if len(begun) > THOUGHTS else ''}")
+        if run.cut == "thoughts":
+            said = "(cut in its thoughts: raise --max-new-tokens, or turn thinking off)"
+    return [*lines, f"  {said}{verdict}{forced}"]
 
 
 def _token_cells(token) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ import streamlit as st
 from qwenvl_debug.compare import Alignment, Comparison, align, compare, stated
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import NORMALISATIONS, find_sinks
-from qwenvl_debug.ui import archive, follow_up, measured, pairs, state
+from qwenvl_debug.ui import archive, follow_up, measured, pairs, state, thinking
 from qwenvl_debug.ui.asks import default_ref, query_of
 from qwenvl_debug.ui.chart_panel import chart_panel, table_panel
 from qwenvl_debug.ui.conversation_view import parts_panel
@@ -106,6 +106,8 @@ def look(model: str, choice: Choice) -> None:
     st.markdown(reading(ranked or comparison))
     if said := reading_of((comparison.left, comparison.right), pictures):
         st.markdown(plain(said))
+    if about := thinking.said(answers):
+        st.caption(about)
     pair_badges(job.view("checks", checks_of_pair), (answers.correct.provenance, answers.failing.provenance))
     parts_panel(comparison)
     with st.container(border=True):

@@ -45,7 +45,7 @@ class Runs:
 def neutral_key(model: str, choice: Choice) -> Key:
     """What tells the neutral question about one pair of pictures from another."""
     cases = choice.correct, choice.failing
-    return (model, "neutral", *(part for one in cases for part in case_key(neutral_case(one))))
+    return (model, "neutral", choice.thinking, *(part for one in cases for part in case_key(neutral_case(one))))
 
 
 def neutral_runs(model: str, choice: Choice) -> tuple[Run, Run] | None:
@@ -91,7 +91,8 @@ def _ask_neutral(model: str, choice: Choice) -> Work:
         made = []
         for number, (side, case) in enumerate((("correct", choice.correct), ("failing", choice.failing))):
             progress((1 + number) / 3, f"Asking the neutral question about the {side} picture")
-            made.append(archive.answer(loaded, neutral_case(case), max_new_tokens=NEUTRAL_TOKENS, cancel=cancel).run)
+            settings = {"max_new_tokens": NEUTRAL_TOKENS, "thinking": choice.thinking}
+            made.append(archive.answer(loaded, neutral_case(case), cancel=cancel, **settings).run)
         return Runs(tuple(made))
 
     return work

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FROM, CHANGE, STEPS, REACH, HIDE = "sweep_from", "sweep_change", "sweep_steps", "sweep_reach", "sweep_hide"
 SIDES = {"correct": "the correct picture", "failing": "the failing picture"}
-MARKS = {True: "✓", False: "✗"}
+MARKS = {True: "✓", False: "✗", None: "…"}
 PER_ROW = 7
 
 
@@ -34,11 +34,11 @@ def look(model: str, choice: Choice) -> None:
         st.switch_page("pages/debug/compare.py")
     case, regions, change, strengths, hidden = _asked(choice)
     picture = choice.picture
-    key = (model, "sweep", picture, *_key(case, regions, change, strengths, hidden))
+    key = (model, "sweep", picture, choice.thinking, *_key(case, regions, change, strengths, hidden))
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = hidden is not None or not change.needs_region
         if st.button("Run the sweep", type="primary", key="sweep_go", disabled=not ready or tasks.running(key)):
-            tasks.start(key, partial(_swept, model, case, picture, regions, change, strengths, hidden))
+            tasks.start(key, partial(_swept, model, case, picture, regions, change, strengths, hidden, choice.thinking))
         asked = plain(case.question)
         st.caption(f"The picture as it is and {len(strengths)} harder ones, each asked “{asked}”", width="content")
     found = tasks.result(key)
@@ -118,6 +118,7 @@ def _swept(
     change: Perturbation,
     strengths: tuple[float, ...],
     hidden: Region | None,
+    thinking: bool | None,
     worker: Any,
     progress: Any,
     cancel: Any,
@@ -132,6 +133,7 @@ def _swept(
         regions=regions,
         on=hidden,
         picture=picture,
+        thinking=thinking,
         progress=lambda done, of, text: progress(done / of, text),
         cancel=cancel,
     )
@@ -212,6 +214,11 @@ def reading(found: Sweep) -> str:
     """Where the answer flips, in a sentence or two."""
     first, last = found.steps[0], found.steps[-1]
     name, unit = found.perturbation.title, found.perturbation.unit
+    if first.right is None:
+        return (
+            "The model was cut in its thoughts about the picture as it is, so it gave no answer to follow: turn "
+            "thinking off on the Compare page."
+        )
     if not first.right:
         return (
             f"The answer to the picture as it is, “{first.run.answer}”, is not as expected, so there is no right "

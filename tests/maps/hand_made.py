@@ -40,6 +40,7 @@ class HandRun:
     tokens: tuple
     answer: str = "cat"
     answer_tokens: tuple = (ANSWER,)
+    thought_tokens: tuple = ()
     question_tokens: tuple = QUESTION_ROWS
     last_prompt: int = 9
     target: str | None = None

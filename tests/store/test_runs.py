@@ -9,9 +9,12 @@ from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.errors import CaseError, QwenVLDebugError, StoreError
 from qwenvl_debug.maps import map_stack
 from qwenvl_debug.maps.identity import identity_of, unlike_case, unlike_network
+from qwenvl_debug.model import load_model
 from qwenvl_debug.model.modes import FULL
 from qwenvl_debug.store import answer, check, files, find_run, load_case, load_picture, load_run, save_case, save_run
 from qwenvl_debug.store.tables import RunRow
+from tests.model.published import QWEN3_5
+from tests.model.tiny import tiny_checkpoint
 
 FOUR = {"max_new_tokens": 4, "vision_layers": (0,)}
 
@@ -153,3 +156,17 @@ def test_what_the_mode_of_a_model_keeps_is_asked_for_stored_and_looked_up(store,
 def test_nonsense_is_refused_before_anything_is_looked_up(store, model, case, wish):
     with pytest.raises(QwenVLDebugError, match=r"\.$"):
         answer(store, model, case, **wish)
+
+
+def test_a_run_with_thinking_is_not_recalled_for_one_without(store, case, tmp_path):
+    folder = tiny_checkpoint(tmp_path / "thinker", "qwen3_vl")
+    (folder / "chat_template.jinja").write_text(QWEN3_5)
+    model = load_model(folder)
+    first = answer(store, model, case, max_new_tokens=3)
+    assert answer(store, model, case, max_new_tokens=3).stored
+    off = answer(store, model, case, max_new_tokens=3, thinking=False)
+    assert not off.stored
+    assert (first.run.cut, off.run.cut) == ("thoughts", "answer")
+    back = load_run(store, first.id)
+    assert (back.thoughts, back.answer, back.cut) == (first.run.thoughts, "", "thoughts")
+    assert answer(store, model, case, max_new_tokens=3, thinking=False).run == off.run
