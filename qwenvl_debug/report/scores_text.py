@@ -51,8 +51,10 @@ def _mass_lines(one: RegionMass, best_heads: int) -> list[str]:
     lines = [
         f"Share of attention inside “{printable(one.name)}”; chance gives {', '.join(there)} (difference in points):"
     ]
-    said = [one.sided.said, *(one.why(side) for side in (0, 1))]
-    lines += [f"  {printable(sentence)}" for sentence in dict.fromkeys(said) if sentence is not None]
+    said = [one.sided.said]
+    if one.sided.outside < 1:  # or that has been said
+        said += [one.why(0), one.why(1)]
+    lines += [f"  {printable(sentence)}" for sentence in said if sentence is not None]
     left, right = one.left_mass[:, -1], one.right_mass[:, -1]
     layers = np.flatnonzero(~(np.isnan(left) & np.isnan(right))).tolist()
     if not layers:
