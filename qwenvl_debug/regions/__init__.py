@@ -2,7 +2,7 @@
 
 from qwenvl_debug.regions.baselines import Baselines, baselines
 from qwenvl_debug.regions.bring_in import bring_in
-from qwenvl_debug.regions.carry import Carried, carry
+from qwenvl_debug.regions.carrying import Carried, carry
 from qwenvl_debug.regions.coco import from_coco, to_coco
 from qwenvl_debug.regions.files import Imported, Question, UnclearFile
 from qwenvl_debug.regions.fit import fit

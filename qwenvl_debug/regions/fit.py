@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qwenvl_debug.regions.carry import carry
+from qwenvl_debug.regions.carrying import carry
 from qwenvl_debug.regions.shapes import Region
 
 
