@@ -67,7 +67,9 @@ def test_ask_prints_the_question_the_tokens_and_the_layers(folder, capsys):
 def test_ask_with_a_target_tells_how_likely_it_was(folder, capsys):
     assert cli.main(arguments(folder, "ask", folder / "clear.png", QUESTION, "--target", "东方明珠", "--json")) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["target"] == printed["answer"] == "东方明珠"
+    assert printed["target"] == "东方明珠"
+    assert printed["answer"] is printed["right"] is None  # it was fed in: the model did not say it
+    assert printed["forced"] is True
     assert all(0 < token["probability"] < 1 for token in printed["tokens"] if token["kind"] == "answer")
 
 

@@ -17,7 +17,7 @@ import transformers
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import CaptureError, CaseError
+from qwenvl_debug.errors import CaseError
 from qwenvl_debug.model.capture import Recorder, recording
 from qwenvl_debug.model.decoding import GREEDY, Watch, seeded
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
@@ -63,11 +63,7 @@ def ask(
 ) -> Run:
     """See `DebugModel.ask`, which makes sure that no other thread uses the network meanwhile."""
     began = time.perf_counter()
-    if rows not in ("asked", "all"):
-        raise CaptureError(f"The rows to keep are 'asked' or 'all', not {rows!r}.")
-    if max_new_tokens < 1:
-        raise CaseError(f"An answer needs room for at least one token; max_new_tokens is {max_new_tokens}.")
-    given = None if target is None else [*map(int, thoughts), *_target_ids(model, target)]
+    given = None if target is None else [*thoughts, *_target_ids(model, target)]
     # An answer without thoughts is no thought: it is fed after closed ones.
     closed = given is not None and CLOSE not in "".join(text for text, _ in spell(model.tokenizer, given))
     asked = prompt(model, case, thinking, closed=closed)
@@ -179,7 +175,7 @@ def _choices(logits: torch.Tensor, chosen: torch.Tensor, top: int) -> list[Choic
 
 
 def _target_ids(model: DebugModel, target: str | Sequence[int]) -> list[int]:
-    ids = encode(model, target.strip()) if isinstance(target, str) else [int(token) for token in target]
+    ids = encode(model, target.strip()) if isinstance(target, str) else list(target)
     if not ids:
         raise CaseError("The target answer is empty: write the words to feed in.")
     return ids
@@ -229,10 +225,7 @@ def _names(model: DebugModel, choices: list[Choice]) -> dict[int, str]:
 
 def _vision_modules(model: DebugModel, layers: Sequence[int]) -> dict[torch.nn.Module, int]:
     blocks = model.generation.vision_attention(model.network)
-    for layer in layers:
-        if not 0 <= layer < len(blocks):
-            raise CaptureError(f"There is no vision layer {layer}: this model has 0 to {len(blocks) - 1}.")
-    return {blocks[layer]: int(layer) for layer in layers}
+    return {blocks[layer]: layer for layer in layers}
 
 
 def _provenance(model: DebugModel, settings: dict[str, Any], began: float) -> Provenance:

@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, Pr
 from transformers.image_processing_backends import PilBackend
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import Cancelled, CaptureError, CaseError
+from qwenvl_debug.errors import Cancelled, CaseError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.chat_template import ChatTemplate
@@ -23,6 +23,7 @@ from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.leftovers import Loading
 from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
+from qwenvl_debug.model.wishes import check_blocks, check_layers, check_target, check_wishes
 
 Progress = Callable[[int, int, str], Any]
 """Called as progress(done, of, the end of the text so far) from the thread that works."""
@@ -46,6 +47,7 @@ class DebugModel:
         generation: the generation.
         mode: how much is kept of an answer, see `model.modes`.
         bits: in how many bits the language model's matrices are stored, or None for whole numbers of `dtype`.
+        max_image_tokens: tokens that an image may take where somebody set a limit, else None.
         own: what the checkpoint says of how its answers are generated.
         decoding: how answers are generated unless a question says otherwise: "greedy" or "checkpoint".
         seed: of the random numbers, where the checkpoint samples and is asked as it says.
@@ -62,6 +64,7 @@ class DebugModel:
     generation: Family = field(repr=False)
     mode: Mode = BASIC
     bits: int | None = None
+    max_image_tokens: int | None = None
     own: OwnSettings = field(default_factory=lambda: OwnSettings({}, {}, {}), repr=False)
     decoding: str = GREEDY
     seed: int = 0
@@ -166,16 +169,21 @@ class DebugModel:
 
         Raises:
             PictureError: the model cannot take a picture's shape.
-            CaseError: the prompt is too long, the target is empty, the chat template refuses the conversation or has no
-                switch for thinking, there is no such decoding, the checkpoint's own generation settings cannot be used,
-                or memory ran out.
-            CaptureError: a layer without a map, or a block that does not exist.
+            CaseError: the prompt is too long, the target is empty or no answer, `max_new_tokens` is no whole number
+                from 1, the chat template refuses the conversation or has no switch for thinking, there is no such
+                decoding or seed, the checkpoint's own generation settings cannot be used, or memory ran out.
+            CaptureError: a layer without a map, a block that does not exist, or `rows` or `top` that mean nothing.
             Cancelled: `cancel` was set.
         """
+        if not isinstance(case, Case):
+            raise CaseError(f"A model is asked a Case, Case(picture, question), not {type(case).__name__}.")
+        check_wishes(max_new_tokens, rows, top, thinking)
+        kept, seen = check_layers(layers, self.layers_with_maps), self._kept_blocks(vision_layers)
+        vocabulary = self.network.get_input_embeddings().num_embeddings
+        target = None if target is None else check_target(target, vocabulary)
+        thoughts = check_target(tuple(thoughts), vocabulary)
         asked = self.decoded(decoding, seed)
         with self.turn(cancel):
-            kept = self._kept_layers(layers)
-            seen = self._kept_blocks(vision_layers)
             limit = self._limit(max_new_tokens, thinking)
             how = thinking, thoughts, asked.decoding, asked.seed
             return ask.ask(asked, case, target, limit, rows, kept, seen, top, progress, cancel, *how)
@@ -186,12 +194,14 @@ class DebugModel:
         Args: as for `ask`.
 
         Raises:
-            CaseError: there is no such decoding.
+            CaseError: there is no such decoding or seed.
         """
         chosen = self.decoding if decoding is None else decoding
         if chosen not in DECODINGS:
             raise CaseError(f"There is no decoding “{chosen}”: use {' or '.join(DECODINGS)}.")
-        number = self.seed if seed is None else int(seed)
+        number = self.seed if seed is None else seed
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
+            raise CaseError(f"A seed is a whole number from 0, not {number!r}.")
         return self if (chosen, number) == (self.decoding, self.seed) else replace(self, decoding=chosen, seed=number)
 
     def generation_config(
@@ -217,22 +227,26 @@ class DebugModel:
         """All that decides, beside the weights and the case, what a run holds: its `provenance.settings`, JSON-ready.
 
         Args: as for `ask`, so that one can tell before asking whether the same was asked before.
+
+        Raises:
+            CaseError, CaptureError: as `ask`.
         """
-        size = self.image_processor.size
+        check_wishes(max_new_tokens, rows, top, thinking)
+        size, kept = self.image_processor.size, check_layers(layers, self.layers_with_maps)
         asked = self.decoded(decoding, seed)
         return {
             **self.own.record(asked.decoding, asked.seed),
             "max_new_tokens": self._limit(max_new_tokens, thinking),
             "rows": rows,
-            "layers": None
-            if layers is None or set(layers) == set(self.layers_with_maps)
-            else sorted({int(layer) for layer in layers}),
-            "vision_layers": sorted({int(layer) for layer in self._kept_blocks(vision_layers)}),
-            "top": top,
+            "layers": None if kept == self.layers_with_maps else list(kept),
+            "vision_layers": list(self._kept_blocks(vision_layers)),
+            "top": int(top),
             "dtype": str(self.dtype).removeprefix("torch."),
             "bits": self.bits,
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
+            # Only where it is set, so that runs stored before there was such a limit are found.
+            **({} if self.max_image_tokens is None else {"max_image_tokens": self.max_image_tokens}),
             "chat_template": self.template.label,
             "thinking": thinking if self.template.has_switch else None,
             **({"thoughts": list(map(int, thoughts))} if len(thoughts) else {}),
@@ -242,24 +256,13 @@ class DebugModel:
 
     def _limit(self, max_new_tokens: int | None, thinking: bool | None) -> int:
         if max_new_tokens is not None:
-            return max_new_tokens
+            return int(max_new_tokens)
         return ANSWER_TOKENS + (THOUGHT_TOKENS if self.template.thinks(thinking) else 0)
 
-    def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
-        if layers is None:
-            return self.layers_with_maps
-        for layer in layers:
-            if layer not in self.layers_with_maps:
-                held = ", ".join(map(str, self.layers_with_maps))
-                raise CaptureError(f"Layer {layer} cannot be kept, for it has no attention map: use some of {held}.")
-        if not layers:
-            raise CaptureError("No layer was chosen: name at least one to keep.")
-        return tuple(sorted({int(layer) for layer in layers}))
-
-    def _kept_blocks(self, blocks: Sequence[int] | None) -> Sequence[int]:
+    def _kept_blocks(self, blocks: Sequence[int] | None) -> tuple[int, ...]:
         if blocks is None:
-            return range(self.vision_depth) if self.mode.vision else ()
-        return blocks
+            return tuple(range(self.vision_depth)) if self.mode.vision else ()
+        return check_blocks(blocks, self.vision_depth)
 
     def plain(self, case: Case, max_new_tokens: int | None = None, thinking: bool | None = None) -> list[int]:
         """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.

@@ -18,6 +18,7 @@ from qwenvl_debug.errors import CaseError, ModelLoadError, PictureError
 from qwenvl_debug.model.chat import control_tokens, encode_chat, encode_words, render_chat
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.frames import MOST_CELLS, join_frames, seconds_between, times
+from qwenvl_debug.model.image_size import fitting_size
 from qwenvl_debug.model.run import Grid, Kind
 from qwenvl_debug.model.thoughts import CLOSE, left_open
 
@@ -205,16 +206,16 @@ def _pixels(model: DebugModel, case: Case) -> tuple[torch.Tensor, torch.Tensor]:
                 f"“{picture.name}” is {picture.width} x {picture.height} pixels; a model takes pictures at most 200 "
                 "times as long as they are wide: crop it."
             )
-    processor, options = model.image_processor, {}
+    processor = model.image_processor
+    size = {edge: processor.size[edge] for edge in ("shortest_edge", "longest_edge")}
     if case.seconds:
         most = MOST_CELLS * (processor.patch_size * processor.merge_size) ** 2
-        size = processor.size
-        options["size"] = {
-            "shortest_edge": min(size["shortest_edge"], most),
-            "longest_edge": min(size["longest_edge"], most),
-        }
-    # The layout is given, for it is guessed from the shape otherwise, wrongly for a picture 3 pixels high.
-    pictures = [picture.pixels for picture in case.pictures]
-    features = processor(images=pictures, return_tensors="pt", input_data_format="channels_last", **options)
-    values, grids = features["pixel_values"], features["image_grid_thw"]
+        size = {edge: min(area, most) for edge, area in size.items()}
+    sizes = [fitting_size(processor, picture.size, size, model.max_image_tokens) for picture in case.pictures]
+    prepared = [
+        # The layout is given, for it is guessed from the shape otherwise, wrongly for a picture 3 pixels high.
+        processor(images=[picture.pixels], return_tensors="pt", input_data_format="channels_last", size=own)
+        for picture, own in zip(case.pictures, sizes, strict=True)
+    ]
+    values, grids = (torch.cat([one[name] for one in prepared]) for name in ("pixel_values", "image_grid_thw"))
     return join_frames(values, grids, processor.temporal_patch_size) if case.seconds else (values, grids)

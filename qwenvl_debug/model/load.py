@@ -100,7 +100,7 @@ def load_model(
             progress(done, STEPS, text)
 
     shown, how = str(name), mode_of(mode)
-    wishes = Wishes(_device(device, max_memory), _dtype(dtype), _bits(bits), max_image_tokens)
+    wishes = Wishes(_device(device, max_memory), _dtype(dtype), _bits(bits), _image_tokens(max_image_tokens))
     report(0, "finding the checkpoint")
     allow(shown)
     found = inspect(name, base=base, local_files_only=local_files_only)
@@ -184,6 +184,7 @@ def load_model(
         generation=family,
         mode=how,
         bits=place.bits if found.own is None else found.own.bits,
+        max_image_tokens=None if family.picture_tokens else most,  # a generation may give every image the same number
         own=own,
         loading=replace(loading, notes=tuple(notes), from_adapter=_brought(parts, folder)),
     ).decoded(decoding, seed)
@@ -273,6 +274,12 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if found not in (torch.float32, torch.float16, torch.bfloat16):
         raise ModelLoadError(f"There is no precision “{dtype}”: use float32, bfloat16 or float16.")
     return found
+
+
+def _image_tokens(most: int | None) -> int | None:
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ModelLoadError(f"max_image_tokens is a whole number from 1, not {most!r}.")
+    return most
 
 
 def _bits(bits: int | None) -> int | None:

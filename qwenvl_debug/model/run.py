@@ -16,6 +16,9 @@ from qwenvl_debug.model.trace import Trace, VisionTrace
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
 
+KEPT = ("max_new_tokens", "rows", "layers", "vision_layers", "top")
+"""Settings of a run that say what was to be kept of it: arguments of `DebugModel.ask` by the same names."""
+
 Kind = Literal["template", "system", "earlier", "picture", "question", "thought", "answer", "end"]
 
 CHOSEN = ("thought", "answer", "end")
@@ -115,7 +118,7 @@ class Run:
 
     Attributes:
         case: what was asked.
-        answer: the answer's text, without thoughts and without the end token.
+        answer: the answer's text, without thoughts and without the end token; of a forced run what was fed in.
         tokens: the whole sequence: prompt, thoughts, answer, and the end token where there is one.
         grids: one per picture, also those of earlier turns.
         trace: attention of the language layers.
@@ -136,10 +139,15 @@ class Run:
     model: DebugModel | None = field(default=None, repr=False, compare=False)
 
     @property
+    def forced(self) -> bool:
+        """Whether the answer was fed in, so that it says nothing about what the model would have answered."""
+        return self.target is not None
+
+    @property
     def right(self) -> bool | None:
-        """Whether the answer contains the expected words; None where nothing was expected, or nothing was answered yet
-        because the run was cut in its thoughts."""
-        return None if self.cut == "thoughts" else is_right(self.answer, self.case.expected)
+        """Whether the model's answer contains the expected words; None where nothing was expected, where nothing was
+        answered yet because the run was cut in its thoughts, and of a forced run, whose answer is not the model's."""
+        return None if self.forced or self.cut == "thoughts" else is_right(self.answer, self.case.expected)
 
     @property
     def cut(self) -> Literal["thoughts", "answer"] | None:
@@ -202,7 +210,8 @@ class Run:
         return token_index - 1 if self.tokens[token_index].kind in CHOSEN else token_index
 
     def force(self, target: str, *, keep_thoughts: bool = False) -> Run:
-        """The same model asked the same case, with a given answer fed in instead of its own.
+        """The same model asked the same case, with a given answer fed in instead of its own; it keeps the rows, layers,
+        vision layers and alternatives that this run was asked to keep.
 
         Args:
             target: the answer.
@@ -216,18 +225,12 @@ class Run:
             raise CaseError("This run was read from a file and holds no model: ask the case again to force an answer.")
         if keep_thoughts and self.cut == "thoughts":
             raise CaseError("This run was cut in its thoughts, so no answer can follow them: raise max_new_tokens.")
-        blocks = self.vision[0].layers if self.vision else ()
-        return self.model.ask(
-            self.case,
-            target=target,
-            layers=self.trace.layers,
-            vision_layers=blocks,
-            thinking=self.thinking,
-            thoughts=[self.tokens[index].id for index in self.thought_tokens] if keep_thoughts else (),
-        )
+        kept = {name: self.provenance.settings[name] for name in KEPT if name in self.provenance.settings}
+        thoughts = [self.tokens[index].id for index in self.thought_tokens] if keep_thoughts else ()
+        return self.model.ask(self.case, target=target, thinking=self.thinking, thoughts=thoughts, **kept)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but pixels and attention, ready for JSON."""
+        """Everything but pixels and attention, ready for JSON; a forced run has no answer, but a target."""
         return {
             "question": self.case.question,
             "system": self.case.system,
@@ -239,9 +242,10 @@ class Run:
             ],
             "seconds": list(self.case.seconds),
             "thoughts": self.thoughts,
-            "answer": self.answer,
+            "answer": None if self.forced else self.answer,
             "cut": self.cut,
             "right": self.right,
+            "forced": self.forced,
             "fed_after": self.fed_after,
             "target": self.target,
             "grids": [{"picture": grid.picture, "rows": grid.rows, "cols": grid.cols} for grid in self.grids],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qwenvl_debug.compare.sweep import PROBABILITY
 from qwenvl_debug.maps import NORMALISATIONS, map_stack
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
     else:
         lines.append("Each side is asked with its own answer; give a target to ask both with the same words.")
     lines += [
-        f"Pictures: {comparison.alignment.kind}. {comparison.alignment.reason}",
+        f"Pictures: {comparison.alignment.kind}. {comparison.alignment.reason}{_apart(comparison)}",
         f"Maps: {NORMALISATIONS[comparison.left.normalisation].name}.",
         "",
     ]
@@ -65,6 +66,12 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
         named = [f"{int(row.layer)}.{int(row.head)} ({row.difference:.3f})" for row in top.itertuples()]
         lines += ["", f"Most different: layer {comparison.most_different_layer()}; of single heads {', '.join(named)}."]
     return "\n".join(lines)
+
+
+def _apart(comparison: Comparison) -> str:
+    """That aligned images have nothing in common, or nothing."""
+    empty = comparison.pieces is not None and comparison.pieces.empty
+    return " They share no area, so no cell is compared." if empty else ""
 
 
 def _layer_lines(comparison: Comparison) -> list[str]:
@@ -119,6 +126,7 @@ def sweep_text(made: Sweep) -> str:
     lines = [
         printable(first.case.question),
         f"{made.perturbation.title} ({made.perturbation.unit}), followed answer “{printable(made.target)}”.",
+        PROBABILITY,
     ]
     table = made.table()
     names = list(first.masses)
@@ -141,6 +149,8 @@ def sweep_text(made: Sweep) -> str:
         if place is not None:
             who = "the mean of its heads" if place[1] < 0 else f"head {place[1]}"
             lines.append(f"On {printable(name)}: share of the map of layer {place[0]}, {who} (what chance gives).")
+    for step in made.steps:
+        lines += [f"At {step.strength:g}: {printable(said)}" for said in step.lost()]
     if made.flip is not None:
         again = any(step.right for step in made.steps[made.flip :])
         more = ", but right again further on." if again else " on."

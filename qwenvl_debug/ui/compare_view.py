@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from qwenvl_debug.ui.answers import Answers
     from qwenvl_debug.ui.pairs import Choice
 
-__all__ = ["SIDES", "address_of", "look"]
+__all__ = ["SIDES", "address_of", "alignment_of", "look"]
 
 VIEWER = "compare_viewer"
+QUERIES = ("left", "right")
+"""Names of the two sides in a query."""
 
 
 def address_of(model: str, choice: Choice) -> dict[str, str]:
@@ -57,7 +59,7 @@ def look(model: str, choice: Choice) -> None:
         keeper(place, state.going(), key="compare_keeper")
         return
     wanted = state.query_for(scope, default_ref(answers))
-    alignment, refused = _alignment(*choice.pictures, wanted["align"])
+    alignment, refused = alignment_of(*choice.pictures, wanted["align"])
     if refused:
         st.caption(plain(f"{refused} What was found out is used instead."))
     needs_neutral = NORMALISATIONS[wanted["shows"]].needs_neutral
@@ -111,6 +113,8 @@ def look(model: str, choice: Choice) -> None:
     with st.container(border=True):
         if ranked is not None:
             findings(ranked)
+            if moved := [one.sided.said for one in ranked.regions if one.sided.said is not None]:
+                st.caption(plain(" ".join(moved)))
         else:
             findings_to_come()
             follow_up.status(ranking_key, "Measure it", name="noise")
@@ -137,13 +141,13 @@ def _compared(
     query: dict[str, str], picture: int, neutral: tuple[Run, Run] | None, alignment: Alignment, answers: Answers
 ) -> tuple[Comparison, tuple[dict[str, Any], dict[str, Any]]]:
     """The comparison for the words that ask, and its maps as they are sent."""
-    correct, correct_query = query_of(answers, 0, query["left"])
-    failing, failing_query = query_of(answers, 1, query["right"])
+    asked, queries = zip(*(query_of(answers, side, query[name]) for side, name in enumerate(QUERIES)), strict=True)
     made = compare(
-        correct,
-        failing,
-        correct_query=correct_query,
-        failing_query=failing_query,
+        answers.correct,
+        answers.failing,
+        asked=asked,
+        correct_query=queries[0],
+        failing_query=queries[1],
         picture=picture,
         normalisation=query["shows"],
         neutral=neutral,
@@ -154,7 +158,7 @@ def _compared(
     )
 
 
-def _alignment(correct: Picture, failing: Picture, kind: str) -> tuple[Alignment, str]:
+def alignment_of(correct: Picture, failing: Picture, kind: str) -> tuple[Alignment, str]:
     """How the pictures lie on each other, found out or as a person states it; and why that is refused, or nothing."""
     return _laid(correct.sha256, failing.sha256, kind, correct, failing)
 

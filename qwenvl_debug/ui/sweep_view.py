@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from qwenvl_debug.compare import PERTURBATIONS, Sweep, sweep
+from qwenvl_debug.compare.sweep import PROBABILITY
 from qwenvl_debug.report.text import percent
 from qwenvl_debug.ui import drawings, own_form, pairs, sweep_charts, tasks
 from qwenvl_debug.ui.sentence import plain
@@ -147,15 +148,15 @@ def _shown(found: Sweep, picture: int) -> None:
     with likely:
         st.markdown(
             f"**How probable “{plain(found.target)}” is**",
-            help="The probability of this answer as a whole, fed to the model at each step: the product over its "
-            "tokens and the token that ends it. The colour of a point says what the model answered by itself.",
+            help=f"{PROBABILITY} The colour of a point says what the model answered by itself.",
         )
         st.altair_chart(sweep_charts.probability_chart(found), key="sweep_probability", alt=words)
     with inside:
         st.markdown(
             "**How much attention lies on the regions**",
             help="Mass on each region in the head that has most of it on the picture as it is; that head is then "
-            "followed. Dashed: chance, the region's share of the picture. Regions move with the picture.",
+            "followed. Dashed: chance, the region's share of the picture. Regions are carried along by the known "
+            "transform of each step; what leaves the picture no longer counts.",
         )
         if found.steps[0].masses:
             heads = {name: found.best_head(name) for name in found.steps[0].masses}
@@ -163,6 +164,9 @@ def _shown(found: Sweep, picture: int) -> None:
                 sweep_charts.mass_chart(found), key="sweep_mass", alt=f"Mass beside chance on {', '.join(heads)}"
             )
             st.caption(" · ".join(f"{plain(name)}: {_head(place)}" for name, place in heads.items()))
+            lost = [f"At {step.strength:.3g}: {said}" for step in found.steps for said in step.lost()]
+            if lost:
+                st.caption(plain(" ".join(lost)))
         else:
             st.caption("Draw regions on the Regions page to see how much attention stays on them.")
     _steps(found, picture)

@@ -180,9 +180,12 @@ def test_impossible_settings_do_not_keep_a_model_from_loading(copy, wide_case):
     assert load_model(copy).ask(wide_case, max_new_tokens=2).tokens
 
 
-def test_there_is_no_other_decoding(tiny, wide_case):
+def test_there_is_no_other_decoding_and_no_other_seed_than_a_whole_number(tiny, wide_case):
     with pytest.raises(CaseError, match="There is no decoding “beam”: use greedy or checkpoint"):
         tiny().ask(wide_case, decoding="beam")
+    for seed in (-1, 1.5, "7", True):
+        with pytest.raises(CaseError, match="A seed is a whole number from 0"):
+            tiny().ask(wide_case, seed=seed)
 
 
 def test_settings_of_early_checkpoints_are_read_from_config_json(tmp_path):
