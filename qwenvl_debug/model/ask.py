@@ -18,10 +18,12 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaptureError, CaseError
-from qwenvl_debug.model.capture import Recorder, recording
+from qwenvl_debug.model.capture import Recorder
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
 from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
 from qwenvl_debug.model.spelling import spell, texts
+from qwenvl_debug.model.tapping import tapping, watching
+from qwenvl_debug.model.taps import BiasTap, Intervention
 from qwenvl_debug.model.trace import VisionTrace
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def ask(
     top: int,
     progress: Progress | None,
     cancel: Event | None,
+    interventions: Sequence[Intervention] = (),
 ) -> Run:
     """See `DebugModel.ask`, which makes sure that no other thread uses the network meanwhile."""
     began = time.perf_counter()
@@ -65,7 +68,8 @@ def ask(
         choosing=model.generation.choosing,
         resampler=model.generation.resampler(model.network),
     )
-    with torch.no_grad(), recording(recorder), _enough_memory():
+    taps = [tap for one in interventions for tap in one.taps(model, asked)]
+    with torch.no_grad(), tapping(model.network, model.generation, taps), watching(recorder), _enough_memory():
         if target is None:
             new, choices = _generate(model, asked, max_new_tokens, top, progress)
         else:
@@ -79,11 +83,18 @@ def ask(
         answer=answer,
         tokens=tokens,
         grids=asked.grids,
-        trace=recorder.trace(model.n_layers, model.n_heads, len(tokens), asked.image_grid_thw),
+        trace=recorder.trace(
+            model.n_layers,
+            model.n_heads,
+            len(tokens),
+            asked.image_grid_thw,
+            [tap.bias for tap in taps if isinstance(tap, BiasTap)],
+        ),
         vision=_per_picture(recorder.vision(orders, asked.image_grid_thw), asked),
         provenance=_provenance(model, model.settings(max_new_tokens, rows, layers, vision_layers, top), began),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
+        interventions=tuple(interventions),
     )
 
 

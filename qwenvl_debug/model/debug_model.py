@@ -20,6 +20,7 @@ from qwenvl_debug.model.capture import ATTENTION
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
+from qwenvl_debug.model.taps import Intervention
 
 Progress = Callable[[int, int, str], Any]
 """Called as progress(done, of, text) from the thread that works."""
@@ -113,6 +114,7 @@ class DebugModel:
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        interventions: Sequence[Intervention] = (),
         progress: Progress | None = None,
         cancel: Event | None = None,
     ) -> Run:
@@ -129,6 +131,7 @@ class DebugModel:
             layers: language layers to keep; by default every one that has a map. Fewer take less memory.
             vision_layers: blocks of the vision tower to keep as well; by default none, and all in the mode "full".
             top: how many alternatives to note at each token of the answer.
+            interventions: changes inside the model while it answers, see `causes`; the run remembers them.
             progress: called as progress(tokens done, at most, text so far).
             cancel: an event; when it is set the work stops within one layer.
 
@@ -144,7 +147,7 @@ class DebugModel:
         with self.turn(cancel):
             kept = self._kept_layers(layers)
             seen = self._kept_blocks(vision_layers)
-            return ask.ask(self, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel)
+            return ask.ask(self, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel, interventions)
 
     def settings(
         self,

@@ -13,6 +13,7 @@ from qwenvl_debug.model.trace import Trace, VisionTrace
 
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
+    from qwenvl_debug.model.taps import Intervention
 
 Kind = Literal["template", "system", "earlier", "picture", "question", "answer", "end"]
 
@@ -116,6 +117,8 @@ class Run:
         provenance: where it came from.
         target: the answer that was fed in, or None for the model's own answer.
         model: the model, to ask again with; None for a run read from a file.
+        interventions: what was changed inside the model while it answered; whatever is computed from the run later
+            was changed with it.
     """
 
     case: Case
@@ -127,6 +130,7 @@ class Run:
     provenance: Provenance = field(compare=False)
     target: str | None = None
     model: DebugModel | None = field(default=None, repr=False, compare=False)
+    interventions: tuple[Intervention, ...] = ()
 
     @property
     def right(self) -> bool | None:
@@ -171,7 +175,13 @@ class Run:
         if self.model is None:
             raise CaseError("This run was read from a file and holds no model: ask the case again to force an answer.")
         blocks = self.vision[0].layers if self.vision else ()
-        return self.model.ask(self.case, target=target, layers=self.trace.layers, vision_layers=blocks)
+        return self.model.ask(
+            self.case,
+            target=target,
+            layers=self.trace.layers,
+            vision_layers=blocks,
+            interventions=self.interventions,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but pixels and attention, ready for JSON."""
@@ -192,6 +202,7 @@ class Run:
             "layers": self.trace.n_layers,
             "heads": self.trace.n_heads,
             "layers_with_maps": list(self.trace.layers),
+            "interventions": [one.to_dict() for one in self.interventions],
             "tokens": [asdict(token) for token in self.tokens],
             "provenance": asdict(self.provenance),
         }
