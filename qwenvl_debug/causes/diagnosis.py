@@ -342,14 +342,14 @@ class _Examination:
             )
             shares.append(effects[-1].recovered)
         first = next((layer for layer, share in enumerate(shares) if share >= CARRIES), layers)
-        image = 0.0
+        image = float("nan")
         if pair.alignment.homography is not None:
             whole = Cells.of(self.image, np.ones(pair.shape, bool))
             image = self._patched(whole, []).recovered
-        sentence = (
-            f"All image features of the correct run together bring {_percent(image)} of the gap back; its residual "
-            f"stream at the last prompt token does from layer {first} of {layers} on."
-        )
+        late = f"residual stream at the last prompt token brings it back from layer {first} of {layers} on"
+        sentence = f"The correct run's {late}."
+        if not np.isnan(image):
+            sentence = f"All its image features together bring {_percent(image)} of the gap back, and its {late}."
         self._add("Was it overruled?", effects[first], sentence)
         if image <= NOTHING and first > layers // 2:
             return "overruled", f"The right answer was lost on the language side. {sentence}"

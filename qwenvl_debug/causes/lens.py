@@ -101,7 +101,7 @@ def lens_map(subject: Subject, ids: Sequence[int], word: str, image: int = 0) ->
         from qwenvl_debug.errors import CauseError
 
         raise CauseError("In this model an image token is no cell of the image, so no word can be read off a cell.")
-    positions = torch.as_tensor(grid.positions)
+    positions = torch.tensor(grid.positions)
     values = np.empty((kept.layers + 1, len(positions)), np.float32)
     for layer in range(kept.layers + 1):
         logits = unembedded(subject, kept.state(layer)[positions], list(ids))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from threading import Event, Lock
+from threading import Event, RLock
 from typing import Any, Literal
 
 import torch
@@ -51,7 +51,7 @@ class DebugModel:
     generation: Family = field(repr=False)
     mode: Mode = BASIC
     bits: int | None = None
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    _lock: RLock = field(default_factory=RLock, repr=False)
 
     @property
     def family(self) -> str:

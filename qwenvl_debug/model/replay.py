@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BY_ROW = ("position_embeddings", "angles", "sharpen", "attention_mask")
 """Arguments of a decoder layer whose last dimension but one is that of the rows; they are cut for a later start."""
 
-INSIDE = ("attention", "attention_output", "mlp_output")
+INSIDE = ("attention", "heads", "attention_output", "mlp_output")
 """Places within a decoder layer, which hooks reach."""
 
 
@@ -109,7 +109,7 @@ class Replay:
         return self._states[layer][0]
 
     def output(self, place: Place) -> torch.Tensor:
-        """What passed at "attention_output" or "mlp_output" of a layer, [length, width]."""
+        """What passed at "heads", "attention_output" or "mlp_output" of a layer, [length, width]."""
         kept: list[torch.Tensor] = []
         self.run([Observer(place, lambda value, _rows: kept.append(value[0]))], keep=1)
         return kept[0]
@@ -189,6 +189,38 @@ class Replay:
             with tapping(self.model.network, self.model.generation, inner) as active:
                 active.rows = Rows(first, self.length)
                 return self._onwards(layer, hidden, first, deepstack, 1, self._base)[:, -1]
+
+    def without(self, positions: Sequence[int]) -> torch.Tensor:
+        """The last row's logits with some tokens taken out of the sequence; all others keep their position ids.
+
+        This is what dropping tokens saves: the language model really runs on fewer rows.
+
+        Args:
+            positions: in the sequence; not the last.
+
+        Returns:
+            float32 [vocabulary].
+        """
+        gone = set(positions)
+        kept = torch.tensor([n for n in range(self.length) if n not in gone])
+        image = torch.isin(kept, self.image)
+        places = image.nonzero()[:, 0]
+        number = {int(position): n for n, position in enumerate(self.image)}
+        features = torch.tensor([number[int(position)] for position in kept[image]], dtype=torch.long)
+        hidden = self.state(0)[None, kept]
+        with self.model.turn(self.cancel), torch.no_grad():
+            for layer in range(self.layers):
+                call = self._calls[layer] | {"past_key_values": None}
+                for name in BY_ROW:
+                    if call.get(name) is not None:
+                        call[name] = _chosen(call[name], kept, columns=name == "attention_mask")
+                if call.get("position_ids") is not None:
+                    call["position_ids"] = call["position_ids"][..., kept]
+                hidden = self._places.layers[layer](hidden, **call)
+                if layer < len(self.features.deepstack) and len(places):
+                    added = self.features.deepstack[layer][features].to(hidden)
+                    hidden = hidden.index_add(1, places.to(hidden.device), added[None])
+            return self._places.unembedding(self._places.norm(hidden)[:, -1]).float()[0]
 
     def whole(self, taps: Sequence[Tap], keep: int | None = None) -> torch.Tensor:
         """As `run`, by a whole pass of the network, vision encoder included: slower, and possible at every place."""
@@ -283,6 +315,13 @@ class Replay:
 
 def _cut(value: Any, first: int) -> Any:
     return tuple(_cut(one, first) for one in value) if isinstance(value, tuple) else value[..., first:, :]
+
+
+def _chosen(value: Any, rows: torch.Tensor, columns: bool) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_chosen(one, rows, columns) for one in value)
+    chosen = value.index_select(value.ndim - 2, rows.to(value.device))
+    return chosen.index_select(value.ndim - 1, rows.to(value.device)) if columns else chosen
 
 
 def _seen(taps: Sequence[Tap], place: Place, value: torch.Tensor, rows: Rows) -> torch.Tensor:

@@ -138,7 +138,7 @@ def _attach(network: PreTrainedModel, family: Family, tap: Tap, active: Active, 
         _hook(hooks, module.register_forward_hook(_features_hook(family, tap, active)))
     elif kind == "residual" and layer == len(places.layers):
         _hook(hooks, places.norm.register_forward_pre_hook(_input_hook(tap, active)))
-    elif kind in ("residual", "patches"):
+    elif kind in ("residual", "patches", "heads"):
         _hook(hooks, module.register_forward_pre_hook(_input_hook(tap, active)))
     else:
         _hook(hooks, module.register_forward_hook(_output_hook(tap, active)))

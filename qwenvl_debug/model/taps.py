@@ -14,6 +14,7 @@ Places of a language model with layers 0 to L - 1:
 - `residual` l: the residual stream as layer l reads it, [1, rows, width]; l = L is what the final norm reads. Deepstack
   features that are added between two layers are part of it;
 - `attention` l: the attention call itself, see `AttentionCall`, for biases on its logits and changes to single heads;
+- `heads` l: what the heads of a layer wrote, [1, rows, heads * head_dim], as its output projection reads it;
 - `attention_output` l and `mlp_output` l: what either block adds to the residual stream;
 - `norm`: the final hidden state, [1, rows, width], which the unembedding reads;
 - `resampler` and `patches`: in a generation whose image tokens are made by a resampler, its attention call, and the
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
     from qwenvl_debug.model.inputs import Prompt
 
-Kind = Literal["encoder", "residual", "attention", "attention_output", "mlp_output", "norm", "resampler", "patches"]
+Kind = Literal[
+    "encoder", "residual", "attention", "heads", "attention_output", "mlp_output", "norm", "resampler", "patches"
+]
 
 
 @dataclass(frozen=True)

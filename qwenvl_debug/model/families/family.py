@@ -110,7 +110,8 @@ class Family:
         return Places(
             language_model=language_model,
             layers=layers,
-            softmax=self.language_attention(network),
+            softmax=(softmax := self.language_attention(network)),
+            projections={number: module.o_proj for number, module in softmax.items()},
             mixers=tuple(getattr(layer, "self_attn", None) or layer.linear_attn for layer in layers),
             mlps=tuple(layer.mlp for layer in layers),
             norm=getattr(language_model, self.norm_name),

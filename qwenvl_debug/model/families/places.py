@@ -17,6 +17,7 @@ class Places:
         language_model: takes `inputs_embeds` and `past_key_values`.
         layers: its decoder layers, which hand a residual stream on.
         softmax: by layer, the attention modules that have a softmax over tokens.
+        projections: by layer, of the same modules the output projection, which mixes the heads.
         mixers: of every layer the module that mixes tokens, attention or linear recurrence.
         mlps: of every layer its MLP, or mixture of experts.
         norm: reads the residual stream after the last layer.
@@ -29,6 +30,7 @@ class Places:
     language_model: nn.Module
     layers: tuple[nn.Module, ...]
     softmax: dict[int, nn.Module]
+    projections: dict[int, nn.Module]
     mixers: tuple[nn.Module, ...]
     mlps: tuple[nn.Module, ...]
     norm: nn.Module
@@ -40,7 +42,7 @@ class Places:
     def find(self, place: Place) -> nn.Module | None:
         """The module of a place; None where this network has none such. "residual" L is found at the final norm."""
         kind, layer = place.kind, place.layer
-        if kind in ("residual", "attention", "attention_output", "mlp_output"):
+        if kind in ("residual", "attention", "heads", "attention_output", "mlp_output"):
             end = len(self.layers) + (kind == "residual")
             if layer is None or not 0 <= layer < end:
                 return None
@@ -49,6 +51,8 @@ class Places:
                 return self.norm if layer == len(self.layers) else self.layers[layer]
             case "attention":
                 return self.softmax.get(layer)
+            case "heads":
+                return self.projections.get(layer)
             case "attention_output":
                 return self.mixers[layer]
             case "mlp_output":

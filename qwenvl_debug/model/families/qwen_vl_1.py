@@ -51,6 +51,7 @@ class FirstGeneration(Family):
             language_model=language_model,
             layers=layers,
             softmax=self.language_attention(network),
+            projections={number: layer.attn.c_proj for number, layer in enumerate(layers)},
             mixers=tuple(layer.attn for layer in layers),
             mlps=tuple(layer.mlp for layer in layers),
             norm=language_model.ln_f,
