@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         boxes,
         score,
         score_table,
+        unread_boxes,
     )
     from qwenvl_debug.report import overlay
     from qwenvl_debug.video import Video
@@ -92,6 +93,7 @@ _HOME = {
     "span_query": "maps",
     "sweep": "compare",
     "turn_shares": "maps",
+    "unread_boxes": "regions",
     "word_query": "maps",
 }
 
@@ -139,6 +141,7 @@ __all__ = [
     "span_query",
     "sweep",
     "turn_shares",
+    "unread_boxes",
     "word_query",
 ]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from qwenvl_debug.errors import PictureError
 
@@ -32,11 +32,14 @@ class Picture:
         pixels: uint8 [height, width, 3], RGB, read-only; EXIF rotation applied, transparency on white.
         sha256: hexadecimal hash of the size and the RGB pixels.
         name: what to call it on screen (the file name where there is one).
+        orientation: the EXIF orientation (1 to 8) that was applied when it was read; 1 where none was. Annotation
+            tools that ignore EXIF have coordinates of the picture before that.
     """
 
     pixels: np.ndarray = field(repr=False, compare=False)
     sha256: str
     name: str = field(compare=False)
+    orientation: int = field(default=1, compare=False)
 
     @classmethod
     def open(cls, source: Any, name: str | None = None) -> Picture:
@@ -54,14 +57,15 @@ class Picture:
             PictureError: missing, not a picture, damaged, empty or too large.
         """
         if isinstance(source, cls):
-            return source if name is None or name == source.name else cls(source.pixels, source.sha256, name)
+            return source if name is None or name == source.name else replace(source, name=name)
         shown = name or _name_of(source)
         image = _as_image(source, shown)
+        orientation = _orientation(image)
         pixels = _decode(image, shown)
         digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]} RGB\n".encode())
         digest.update(pixels.tobytes())
         pixels.setflags(write=False)
-        return cls(pixels, digest.hexdigest(), shown)
+        return cls(pixels, digest.hexdigest(), shown, orientation)
 
     @property
     def width(self) -> int:
@@ -144,6 +148,15 @@ def _decode(image: Image.Image, name: str) -> np.ndarray:
         raise PictureError(_too_large(name)) from None
     except Exception:  # a damaged file shows itself only while decoding, and each format raises its own kind
         raise PictureError(f"“{name}” is damaged or incomplete: save it again as PNG or JPEG.") from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation that `_decode` will apply."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF: Pillow raises many kinds, and decoding says what is wrong with the picture
+        return 1
+    return found if isinstance(found, int) and 2 <= found <= 8 else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -45,6 +45,9 @@ def test_a_rotated_photograph_is_turned_the_way_a_viewer_shows_it(orientation, c
     picture = Picture.open(encoded(top_left_red(), "JPEG", exif=exif, quality=95))
     assert picture.size == ((48, 32) if orientation < 5 else (32, 48))
     assert np.abs(picture.pixels[corner].astype(int) - RED).max() < 12
+    assert picture.orientation == orientation
+    assert Picture.open(picture, "other.jpg").orientation == orientation
+    assert Picture.open(picture.png()).orientation == 1
 
 
 def test_transparent_pixels_are_seen_on_white():

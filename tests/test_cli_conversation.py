@@ -66,6 +66,15 @@ def test_boxes_of_the_answer_are_printed_in_pixels(folder, capsys):
     assert box == pytest.approx({"x": 15, "y": 18, "width": 75, "height": 45})
 
 
+def test_what_of_the_answer_was_not_read_as_a_box_is_printed(folder, capsys):
+    answer = '[{"bbox_2d": [0.1, 0.2, 0.6, 0.7], "label": "the tower"}]'
+    _, said = ask(folder, capsys, folder / "first.png", "Where?", "--target", answer)
+    assert "1 box with coordinates between 0 and 1, such as [0.1, 0.2, 0.6, 0.7], was left out" in said
+    _, said = ask(folder, capsys, folder / "first.png", "Where?", "--target", answer, "--json")
+    assert json.loads(said)["boxes"] == []
+    assert len(json.loads(said)["unread_boxes"]) == 1
+
+
 def test_a_film_is_asked_about_by_its_frames(folder, capsys):
     code, said = ask(folder, capsys, folder / "film.avi", "What happens?", "--frames", 4)
     assert code == 0

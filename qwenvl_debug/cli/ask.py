@@ -40,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, and print the run."""
-    from qwenvl_debug.regions import boxes
+    from qwenvl_debug.regions import boxes, unread_boxes
     from qwenvl_debug.report.conversation_text import conversation_text
     from qwenvl_debug.report.text import run_text
 
@@ -51,7 +51,10 @@ def run(options: argparse.Namespace) -> int:
     )
     give(
         options,
-        lambda: found.to_dict() | {"boxes": [box.to_dict() for box in boxes(found)]},
+        lambda: (
+            found.to_dict()
+            | {"boxes": [box.to_dict() for box in boxes(found)], "unread_boxes": list(unread_boxes(found))}
+        ),
         lambda: "\n\n".join(filter(None, [about(model), run_text(found), conversation_text(found)])),
     )
     return DONE

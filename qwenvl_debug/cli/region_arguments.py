@@ -30,13 +30,14 @@ def parsed(texts: Sequence[str], size: Size) -> list[Region]:
         RegionError: in one sentence, which text cannot be used and why.
     """
     from qwenvl_debug.regions import Region, region_mask
+    from qwenvl_debug.regions.names import name_key
 
     shapes: dict[str, list[Shape]] = {}
     for text in texts:
         name, equals, shape = text.partition("=")
         if not equals or not name.strip():
             raise RegionError(f"A region is written {SHAPES}, not “{text}”.")
-        shapes.setdefault(name.strip(), []).append(_shape(shape.strip(), text, size))
+        shapes.setdefault(name_key(name), []).append(_shape(shape.strip(), text, size))
     regions = [Region(name, tuple(several)) for name, several in shapes.items()]
     for region in regions:
         region_mask(region, size)  # one that cannot be drawn is told before the model works

@@ -12,7 +12,7 @@ from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import Normalisation, ask_neutral, map_stack
 from qwenvl_debug.maps.normalise import NORMALISATIONS, check_normalisation
 from qwenvl_debug.maps.words import word_query
-from qwenvl_debug.regions import Region, covers_of, score_maps
+from qwenvl_debug.regions import Region, check_names, covers_of, score_maps
 
 if TYPE_CHECKING:
     import pandas
@@ -109,7 +109,7 @@ def compare_group(
         QueryError: too few others, runs of unlike models, target and word together, a word that does not stand in a
             question, or no such normalisation.
         CaseError: a run would have to be asked again and holds no model.
-        RegionError: a region cannot be drawn.
+        RegionError: a region cannot be drawn, or two of one case have the same name.
     """
     check_normalisation(normalisation)
     runs = (one, *others)
@@ -121,6 +121,8 @@ def compare_group(
         raise QueryError("These runs come from models of unlike layers and heads: compare runs of one model.")
     if regions and len(regions) != len(runs):
         raise QueryError(f"Regions are given for {len(regions)} of {len(runs)} cases: give a list for each.")
+    for several in regions:
+        check_names(several)
     names = list(dict.fromkeys(region.name for several in regions for region in several))
     layers = one.trace.n_layers
     curves = {

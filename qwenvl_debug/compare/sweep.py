@@ -17,7 +17,7 @@ from qwenvl_debug.compare.rank import records
 from qwenvl_debug.errors import Cancelled, QueryError
 from qwenvl_debug.maps import Normalisation, ask_neutral, map_stack
 from qwenvl_debug.maps.normalise import NORMALISATIONS, check_normalisation
-from qwenvl_debug.regions import Region, covers_of, region_mask, score_maps
+from qwenvl_debug.regions import Region, check_names, covers_of, region_mask, score_maps
 
 if TYPE_CHECKING:
     import pandas
@@ -190,11 +190,12 @@ def sweep(
         QueryError: no such change, strength, picture, region or normalisation, or no target where the model says
             nothing.
         CaseError, PictureError: as `model.ask`.
-        RegionError: a region cannot be drawn.
+        RegionError: a region cannot be drawn, or two have the same name.
         Cancelled: `cancel` was set.
     """
     kind = _perturbation(perturbation)
     check_normalisation(normalisation)
+    check_names(regions)
     if not 0 <= picture < len(case.pictures):
         raise QueryError(f"This case has pictures 0 to {len(case.pictures) - 1}: there is no picture {picture}.")
     shown = case.pictures[picture]

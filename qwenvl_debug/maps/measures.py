@@ -5,7 +5,7 @@ the only place where the formulas are code. All take non-negative weights, compu
 number would mean nothing: an all-zero map, a map of one cell, a layer without a map.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,9 +79,11 @@ def jensen_shannon(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
     Returns:
         float64 [...]: exactly 0 for equal maps, 1 for maps that share no cell, symmetric; NaN where either is
-        all-zero or holds NaN.
+        all-zero or holds NaN, and for maps of fewer than two cells, which cannot differ.
     """
     left, right = _shares(left), _shares(right)
+    if left.shape[-1] < 2:
+        return np.full(np.broadcast_shapes(left.shape, right.shape)[:-1], np.nan)
     middle = (left + right) / 2
     bits = (_x_log_x(left, left / _nonzero(middle)) + _x_log_x(right, right / _nonzero(middle))) / (2 * np.log(2))
     return np.clip(bits.sum(axis=-1), 0.0, 1.0)
@@ -146,8 +148,13 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def markdown(measures: dict[str, Measure]) -> str:
-    """The page docs/measures.md on these measures, which is on those of regions too, and on the normalisations."""
+def markdown(measures: dict[str, Measure], notes: Sequence[str] = ()) -> str:
+    """The page docs/measures.md on these measures, which is on those of regions too, and on the normalisations.
+
+    Args:
+        measures: in their order on the page.
+        notes: paragraphs about all of them.
+    """
     parts = [
         "# Measures",
         "What every number in the app, the tables and the JSON means. A is a map (>= 0) over the cells of one\n"
@@ -164,6 +171,7 @@ def markdown(measures: dict[str, Measure]) -> str:
             f"- **Source:** {measure.source}",
         ]
     parts += [
+        *notes,
         "# Normalisations",
         "What the numbers of a map are shares of, before any of the above is measured. Where several tokens ask,\n"
         f"their rows are averaged first: {SAY[0].lower()}{SAY[1:]}",

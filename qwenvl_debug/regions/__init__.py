@@ -3,13 +3,14 @@
 from qwenvl_debug.regions.baselines import Baselines, baselines
 from qwenvl_debug.regions.bring_in import bring_in
 from qwenvl_debug.regions.coco import from_coco, to_coco
-from qwenvl_debug.regions.files import Imported
+from qwenvl_debug.regions.files import Imported, Question, UnclearFile
 from qwenvl_debug.regions.fit import fit
-from qwenvl_debug.regions.grounding import Box, boxes
+from qwenvl_debug.regions.grounding import Box, boxes, unread_boxes
 from qwenvl_debug.regions.label_studio import from_label_studio, labelling_setup, to_label_studio
 from qwenvl_debug.regions.mask import coverage, region_mask
 from qwenvl_debug.regions.masks_png import mask_from_png, mask_to_png
 from qwenvl_debug.regions.measures import REGION_MEASURES
+from qwenvl_debug.regions.names import check_names, unique_names
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.regions.run_scores import RegionScores, score_run
 from qwenvl_debug.regions.score import (
@@ -33,13 +34,16 @@ __all__ = [
     "Imported",
     "Mask",
     "Polygon",
+    "Question",
     "Rectangle",
     "Region",
     "RegionScores",
     "Score",
+    "UnclearFile",
     "baselines",
     "boxes",
     "bring_in",
+    "check_names",
     "coverage",
     "covers_of",
     "fit",
@@ -59,5 +63,7 @@ __all__ = [
     "to_coco",
     "to_label_studio",
     "to_record",
+    "unique_names",
+    "unread_boxes",
     "why_undefined",
 ]

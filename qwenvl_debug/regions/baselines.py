@@ -1,8 +1,8 @@
-"""Is a region's mass worth anything? What it may be held against: chance, the picture's middle, and 100 other places.
+"""Is a region's mass worth anything? What to compare it with: chance, the picture's middle, and random placements.
 
 A region may score well because it is large, because it lies in the middle, where models like to look, or because of
 what is in it. `baselines` tells these apart: the mass of an even map, that of a map which knows only the middle, and
-the mass of the same map on the same shape moved elsewhere in the same picture.
+the mass of the same map on the same shape moved elsewhere in the same picture (see `placements`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qwenvl_debug.regions.mask import cell_shares, coverage
+from qwenvl_debug.regions.mask import coverage
+from qwenvl_debug.regions.placements import covers_at, placements
 from qwenvl_debug.regions.score import score_maps
 
 PLACES = 100
+"""Random placements of a region, where the picture has that many."""
 TIE = 1e-5  # of mass: sums in single precision differ by less
 SPREAD = 0.25  # of the picture's sides: standard deviation of the map that only prefers the middle
 
@@ -26,8 +28,8 @@ class Baselines:
     Attributes:
         uniform: mass of an even map, which is chance.
         centre: mass of a map that only prefers the middle of the picture; NaN for an empty region.
-        elsewhere: float64 [places], mass of the same map on the region moved to other places of the picture; empty
-            when the region is empty or too large to be moved.
+        elsewhere: float64 [places], mass of the same map on the region moved to other places of the picture, which
+            overlap it by at most half of its pixels; fewer than were asked for, or none, where the picture has no more.
         less: how many of those places score less than the region; those that tie do not.
         percentile: share of those places that score less, those that tie counted half; 0..1, NaN without places or
             without a map.
@@ -46,7 +48,7 @@ def baselines(values: np.ndarray, mask: np.ndarray, places: int = PLACES, seed: 
     Args:
         values: float [rows, cols], a map.
         mask: bool [height, width], the region's pixels.
-        places: how many other places the region is moved to, drawn at random where it fits whole.
+        places: to how many other places the region is moved, where there are that many.
         seed: fixes the places.
     """
     grid = values.shape
@@ -72,7 +74,7 @@ def held_against(values: np.ndarray, cover: np.ndarray, elsewhere: np.ndarray) -
 
 
 def covers_elsewhere(mask: np.ndarray, grid: tuple[int, int], places: int = PLACES, seed: int = 0) -> np.ndarray:
-    """The coverage of a region moved to other places of the picture, drawn at random where it fits whole.
+    """The coverage of a region moved to other places of the picture, drawn at random.
 
     Args:
         mask: bool [height, width], the region's pixels.
@@ -81,25 +83,11 @@ def covers_elsewhere(mask: np.ndarray, grid: tuple[int, int], places: int = PLAC
         seed: fixes them.
 
     Returns:
-        float32 [places, rows * cols]; no places for an empty region, or for one as large as the picture.
+        float32 [places, rows * cols]. At each place the region lies whole within the picture and overlaps itself by at
+        most half of its pixels, and no place comes twice: where the picture has fewer such places, all of them are
+        given.
     """
-    rows, cols = grid
-    ys, xs = np.nonzero(mask)
-    if not len(xs):
-        return np.empty((0, rows * cols), np.float32)
-    height, width = mask.shape
-    piece = mask[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].astype(np.float64)
-    high, wide = piece.shape
-    if (high, wide) == (height, width):
-        return np.empty((0, rows * cols), np.float32)
-    rng = np.random.default_rng(seed)
-    tops, lefts = rng.integers(0, height - high + 1, places), rng.integers(0, width - wide + 1, places)
-    down, across = cell_shares(rows, height), cell_shares(cols, width)
-    moved = [
-        down[:, top : top + high] @ piece @ across[:, left : left + wide].T
-        for top, left in zip(tops, lefts, strict=True)
-    ]
-    return np.stack(moved).reshape(places, -1).astype(np.float32)
+    return covers_at(mask, grid, placements(mask, places, seed))
 
 
 def _mass(values: np.ndarray, covers: np.ndarray) -> np.ndarray:

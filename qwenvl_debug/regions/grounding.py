@@ -1,67 +1,47 @@
-"""Which boxes does an answer name? Grounding output, read from the text and laid on the picture.
+"""Which boxes does an answer name? Grounding output, read from the text and placed on the picture.
 
-Three ways of writing are read, wherever they stand in an answer:
-
-- `<ref>the tower</ref><box>(120,40),(380,900)</box>`, the first generation's, with one or several boxes, or `<quad>`;
-- `<|object_ref_start|>the tower<|object_ref_end|><|box_start|>(120,40),(380,900)<|box_end|>`, Qwen2-VL's;
-- JSON, alone or in a code fence, as later generations are asked for:
-  `[{"bbox_2d": [120, 40, 380, 900], "label": "the tower"}]`. Of a list that was cut off the whole entries are read.
-
-What the numbers mean is the generation's to say (`Family.boxes`): thousandths of the picture, or pixels of the picture
-as it was prepared for the model. A model may write anything, so what is not a box is left out and nothing is raised.
+`answer_places` reads what is written; here it becomes regions. What the numbers mean is the generation's to say
+(`Family.boxes`): thousandths of the picture, or pixels of the picture as it was prepared for the model. A model may
+write anything, so nothing is raised for it: what is not a place on the picture is left out, and `unread_boxes` says so.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenvl_debug.errors import QueryError
+from qwenvl_debug.regions.answer_places import Place, read_places
 from qwenvl_debug.regions.shapes import Expectation, Rectangle, Region
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import Run
 
-NAMELESS = "box"
-"""What a box is called that the answer gives no name."""
-
 PUBLISHED_CELL = 28
 """Pixels a side of a cell in Qwen2.5-VL, for runs that were stored before a grid held it."""
 
-LONGEST_NAME = 80
-
-MOST_TRIES = 300
-"""How often JSON is looked for in one answer: a model that stammers brackets must not hold anyone up."""
-
-_NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
-_POINT = re.compile(rf"\({_NUMBER},{_NUMBER}\)")
-_TAGS = re.compile(
-    r"<ref>(?P<ref>.{0,2000}?)</ref>|<\|object_ref_start\|>(?P<object>.{0,2000}?)<\|object_ref_end\|>"
-    r"|<box>(?P<box>.{0,2000}?)</box>|<quad>(?P<quad>.{0,2000}?)</quad>|<\|box_start\|>(?P<start>.{0,2000}?)<\|box_end\|>",
-    re.DOTALL,
-)
-_OPENS = re.compile(r"[\[{]")
-_BOX_KEYS = ("bbox_2d", "bbox")
-_NAME_KEYS = ("label", "text_content", "name")
+POINT_CELLS = 2
+"""A point becomes a rectangle about it, this many cells of the run's grid wide and high: wherever the point falls, at
+least one cell is then wholly inside, so that every measure has a value. In pixels of the picture its sides are
+2 * width / cols and 2 * height / rows, less what the edge of the picture cuts off."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box that an answer names.
+    """A box or a point that an answer names.
 
     Attributes:
         label: what the answer calls it; "box" where it says nothing.
-        rectangle: in pixels of the picture, not beyond its edges.
+        rectangle: in pixels of the picture, not beyond its edges; of a point the place about it, see `POINT_CELLS`.
         picture: which picture of the case it lies on.
+        is_point: whether the answer names a point.
     """
 
     label: str
     rectangle: Rectangle
     picture: int
+    is_point: bool = False
 
     def region(self, expect: Expectation = "measure") -> Region:
         """The box as a region, to be scored or drawn.
@@ -75,11 +55,17 @@ class Box:
         """Ready for JSON."""
         corner = {"x": self.rectangle.x, "y": self.rectangle.y}
         sides = {"width": self.rectangle.width, "height": self.rectangle.height}
-        return {"label": self.label, "picture": self.picture, **corner, **sides}
+        return {
+            "label": self.label,
+            "picture": self.picture,
+            **corner,
+            **sides,
+            **({"point": True} if self.is_point else {}),
+        }
 
 
 def boxes(run: Run, picture: int | None = None) -> tuple[Box, ...]:
-    """The boxes that a run's answer names, in the order in which it names them.
+    """The boxes and points that a run's answer names, in the order in which it names them.
 
     Args:
         run: a model's answer to a case, fresh or stored.
@@ -87,33 +73,97 @@ def boxes(run: Run, picture: int | None = None) -> tuple[Box, ...]:
             does not say.
 
     Returns:
-        None that are empty or lie wholly outside the picture; nothing for a video, where no frame is named.
+        None that are empty or wholly outside the picture; nothing for a video, where no frame is named.
 
     Raises:
         QueryError: the case has no such picture.
     """
-    written = list(named_corners(run.answer))
-    if not written or run.case.seconds:
-        return ()
-    count = len(run.case.pictures)
-    which = count - 1 if picture is None else picture
-    if not 0 <= which < count:
-        raise QueryError(f"This case has pictures 0 to {count - 1}: there is no picture {which}.")
-    width, height = run.case.pictures[which].size
-    across, down = _scale(run, which)
-    found = []
-    for label, (left, top, right, bottom) in written:
-        left, right = (min(max(x / across * width, 0.0), width) for x in sorted((left, right)))
-        top, bottom = (min(max(y / down * height, 0.0), height) for y in sorted((top, bottom)))
-        if right > left and bottom > top:
-            found.append(Box(label, Rectangle(left, top, right - left, bottom - top), which))
-    return tuple(found)
+    return _placed(run, picture)[0]
+
+
+def unread_boxes(run: Run, picture: int | None = None) -> tuple[str, ...]:
+    """What of a run's answer looks like a box or a point and is missing from `boxes`, or changed in it.
+
+    Args:
+        run, picture: as for `boxes`.
+
+    Returns:
+        One sentence for each kind of thing, with the reason; nothing where all was read.
+
+    Raises:
+        QueryError: the case has no such picture.
+    """
+    return _placed(run, picture)[1]
 
 
 def named_corners(answer: str) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    """Every box of a text as it is written: its name, and x1, y1, x2, y2 as they stand there."""
-    tagged = list(_tagged(answer))
-    yield from tagged or _in_json(answer)
+    """Every box of a text as it is written: its name, and x1, y1, x2, y2 as they stand there; of a point x, y, x, y."""
+    yield from ((place.label, place.corners) for place in read_places(answer).places)
+
+
+def _placed(run: Run, picture: int | None) -> tuple[tuple[Box, ...], tuple[str, ...]]:
+    """The boxes, and a sentence for each kind of thing that is not among them as it was written."""
+    reading = read_places(run.answer)
+    count = len(run.case.pictures)
+    if not reading.places:
+        return (), reading.unread
+    if run.case.seconds:
+        return (), (*reading.unread, f"{how_many(reading.places)} in the answer cannot be placed: no frame is named.")
+    which = count - 1 if picture is None else picture
+    if not 0 <= which < count:
+        raise QueryError(f"This case has pictures 0 to {count - 1}: there is no picture {which}.")
+    across, down = _scale(run, which)
+    found, outside, empty, clipped = [], [], [], []
+    for place in reading.places:
+        left, right = sorted((place.corners[0] / across, place.corners[2] / across))
+        top, bottom = sorted((place.corners[1] / down, place.corners[3] / down))
+        if min(right, bottom) < 0 or max(left, top) > 1:
+            outside.append(place)
+        elif not place.is_point and (left == right or top == bottom):
+            empty.append(place)
+        else:
+            if min(left, top) < 0 or max(right, bottom) > 1:
+                clipped.append(place)
+            found.append((place, (left, top, right, bottom)))
+    grid = run.grids[which] if any(place.is_point for place in reading.places) else None
+    made = [_box(place, shares, which, run.case.pictures[which].size, grid) for place, shares in found]
+    empty += [place for (place, _), box in zip(found, made, strict=True) if box is None]
+    clipped = [place for place in clipped if place not in empty]
+    said = [
+        (outside, "{n} left out, because {it} outside the picture: {names}."),
+        (empty, "{n} left out, because {it} without area: {names}."),
+        (clipped, "{n} cut off at the edge of the picture, because {it} partly outside: {names}."),
+    ]
+    sentences = [_sentence(some, text) for some, text in said if some]
+    return tuple(box for box in made if box is not None), (*reading.unread, *sentences)
+
+
+def _box(place: Place, shares: tuple[float, ...], which: int, size: tuple[int, int], grid: Any) -> Box | None:
+    """A place as a box on the picture; None where nothing is left of it."""
+    width, height = size
+    left, top, right, bottom = shares
+    if place.is_point:
+        wide, high = POINT_CELLS / grid.cols / 2, POINT_CELLS / grid.rows / 2
+        left, top, right, bottom = left - wide, top - high, right + wide, bottom + high
+    left, right = (min(max(x * width, 0.0), width) for x in (left, right))
+    top, bottom = (min(max(y * height, 0.0), height) for y in (top, bottom))
+    if right <= left or bottom <= top:
+        return None
+    return Box(place.label, Rectangle(left, top, right - left, bottom - top), which, place.is_point)
+
+
+def _sentence(some: list[Place], text: str) -> str:
+    was, it = ("was", "it is") if len(some) == 1 else ("were", "they are")
+    names = list(dict.fromkeys(f"“{place.label}”" for place in some))
+    shown = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
+    return text.format(n=f"{how_many(some)} {was}", it=it, names=shown)
+
+
+def how_many(places: Sequence[Box | Place]) -> str:
+    """Boxes and points in words, such as "2 boxes and 1 point"."""
+    points = sum(place.is_point for place in places)
+    counts = [(len(places) - points, "box", "boxes"), (points, "point", "points")]
+    return " and ".join(f"{count} {one if count == 1 else more}" for count, one, more in counts if count)
 
 
 def _scale(run: Run, picture: int) -> tuple[float, float]:
@@ -126,56 +176,3 @@ def _scale(run: Run, picture: int) -> tuple[float, float]:
     grid = run.grids[picture]
     side = grid.side or PUBLISHED_CELL
     return float(grid.cols * side), float(grid.rows * side)
-
-
-def _tagged(answer: str) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    label, end = NAMELESS, 0
-    for tag in _TAGS.finditer(answer):
-        kind, inner = next((kind, inner) for kind, inner in tag.groupdict().items() if inner is not None)
-        if answer[end : tag.start()].strip(" ,;\n"):
-            label = NAMELESS  # a name holds for the boxes right after it
-        end = tag.end()
-        if kind in ("ref", "object"):
-            label = _name(inner)
-            continue
-        points = [(float(x), float(y)) for x, y in _POINT.findall(inner)]
-        if len(points) == (4 if kind == "quad" else 2):
-            across, down = zip(*points, strict=True)
-            yield label, (min(across), min(down), max(across), max(down))
-
-
-def _in_json(answer: str) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    decoder, place, tries = json.JSONDecoder(), 0, 0
-    while tries < MOST_TRIES and (opened := _OPENS.search(answer, place)):
-        tries += 1
-        try:
-            value, place = decoder.raw_decode(answer, opened.start())
-        except (ValueError, RecursionError):
-            place = opened.end()  # of something cut off, what is inside may be whole
-            continue
-        yield from _within(value)
-
-
-def _within(value: Any) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    if isinstance(value, list):
-        for part in value:
-            yield from _within(part)
-    if not isinstance(value, dict):
-        return
-    label = next((_name(value[key]) for key in _NAME_KEYS if isinstance(value.get(key), str)), NAMELESS)
-    written = next((value[key] for key in _BOX_KEYS if isinstance(value.get(key), list)), None)
-    if written is None:
-        for part in value.values():
-            yield from _within(part)
-        return
-    for corners in written if written and all(isinstance(one, list) for one in written) else [written]:
-        if len(corners) == 4 and all(map(_is_number, corners)):
-            yield label, tuple(float(corner) for corner in corners)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9 and math.isfinite(value)
-
-
-def _name(text: str) -> str:
-    return " ".join(text.split())[:LONGEST_NAME].strip() or NAMELESS

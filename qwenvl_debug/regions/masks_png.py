@@ -58,6 +58,11 @@ def _check_size(image: Image.Image, size: tuple[int, int], name: str) -> None:
     """Before anything is decoded; a mask of a camera's turned picture may be turned like it."""
     turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     shown = image.size[::-1] if turned else image.size
+    if shown == size[::-1] != size:
+        raise RegionError(
+            f"{name} has {shown[0]} x {shown[1]} pixels and the picture {size[0]} x {size[1]}, sides swapped as in a "
+            "photo before its EXIF orientation turns it: turn the mask like the photo and save it again."
+        )
     if shown != size or shown[0] * shown[1] > MAX_PIXELS:
         raise RegionError(
             f"{name} has {shown[0]} x {shown[1]} pixels and the picture {size[0]} x {size[1]}: a mask must have the "

@@ -11,8 +11,9 @@ import numpy as np
 from qwenvl_debug.maps import Query, map_stack
 from qwenvl_debug.regions.mask import region_mask
 from qwenvl_debug.regions.record import to_record
-from qwenvl_debug.regions.score import covers_of, score_stack, why_undefined
+from qwenvl_debug.regions.score import covers_of, joined, score_stack
 from qwenvl_debug.regions.shapes import Region
+from qwenvl_debug.regions.undefined import undefined_on
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import Run
@@ -27,19 +28,24 @@ class RegionScores:
         asked_with: the words that asked.
         chance: the region's share of the picture, 0..1.
         values: float64 [layers, heads + 1] by measure, the head mean in the last place; NaN where undefined.
-        why: why some measures are undefined for every map, in one sentence, or None.
+        reasons: for each measure that is undefined for every map, why, in one sentence.
     """
 
     region: Region
     asked_with: str
     chance: float
     values: dict[str, np.ndarray]
-    why: str | None
+    reasons: dict[str, str]
+
+    @property
+    def why(self) -> str | None:
+        """Why some measures are undefined for every map; None when all are defined."""
+        return joined(self.reasons)
 
     @property
     def empty(self) -> bool:
-        """Whether no pixel of the region lies on the picture, so that nothing can be scored."""
-        return self.chance == 0
+        """Whether nothing can be scored: no pixel of the region lies on the picture, or all do."""
+        return "mass" in self.reasons
 
     def best(self) -> list[tuple[int, int, float]]:
         """Layer, head and mass of all single heads that have a map, the highest mass first."""
@@ -62,6 +68,7 @@ class RegionScores:
             "asked_with": self.asked_with,
             "chance": self.chance,
             "why": self.why,
+            "undefined": self.reasons,
             "layers": [{"layer": layer, **at(layer, -1)} for layer in range(layers)],
             "heads": [
                 {"layer": layer, "head": head, **at(layer, head)}
@@ -84,7 +91,7 @@ def score_run(
 
     Raises:
         QueryError: there is no such token or picture.
-        RegionError: there are no regions, or one cannot be drawn.
+        RegionError: there are no regions, one cannot be drawn, or two have the same name.
     """
     stack = map_stack(run, query, picture)
     size, grid = run.case.pictures[picture].size, (stack.grid.rows, stack.grid.cols)
@@ -92,9 +99,7 @@ def score_run(
     found = []
     for number, region in enumerate(regions):
         cover = covers_of([region], size, grid)[0]
-        # an even map stands for all of them: what is undefined for it but a map's own faults is so for each
-        why = why_undefined(np.ones(cover.size), cover)
         values = {name: value[number] for name, value in scores.items()}
         chance = float(region_mask(region, size).mean())
-        found.append(RegionScores(region, stack.query.label, chance, values, why))
+        found.append(RegionScores(region, stack.query.label, chance, values, undefined_on(cover)))
     return tuple(found)

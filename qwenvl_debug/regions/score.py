@@ -7,7 +7,7 @@ once (`at_once`). What a score may be held against stands in `baselines`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,7 +17,9 @@ from qwenvl_debug.maps import MEAN, MapStack, Query, map_stack
 from qwenvl_debug.regions.at_once import at_once
 from qwenvl_debug.regions.mask import coverage, region_mask
 from qwenvl_debug.regions.measures import REGION_MEASURES
+from qwenvl_debug.regions.names import check_names
 from qwenvl_debug.regions.shapes import Expectation, Region
+from qwenvl_debug.regions.undefined import WEIGHED, undefined_measures, undefined_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +31,13 @@ CHUNK = 130_000  # map cells worked on at once: what is made of them stays in th
 
 @dataclass(frozen=True)
 class Score:
-    """How one map lies on one region. NaN where a measure is undefined; `why` then says the reason.
+    """How one map lies on one region. NaN where a measure is undefined; `reasons` then says why.
 
     Attributes:
         region, expect: the region's name and expectation.
         layer, head: whose map; head -1 is the mean of all heads.
         mass, chance, lift, pointing_game, rank_accuracy, auc, iou, iou_best, nss: see `REGION_MEASURES`.
+        reasons: for each measure that is undefined, why, in one sentence.
     """
 
     region: str
@@ -50,7 +53,12 @@ class Score:
     iou: float
     iou_best: float
     nss: float
-    why: str | None = None
+    reasons: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def why(self) -> str | None:
+        """Why some measures are undefined; None when all are defined."""
+        return joined(self.reasons)
 
 
 def score_maps(
@@ -97,12 +105,12 @@ def score_maps(
 
 def _quick(flat: np.ndarray, covers: np.ndarray, into: dict[str, np.ndarray]) -> None:
     """Mass, chance and lift of all maps in one product, in the maps' own precision."""
+    defined = [not set(WEIGHED) & set(undefined_on(cover)) for cover in covers]
     sides = np.concatenate([covers, np.ones((1, covers.shape[1]))]).astype(flat.dtype)
     sums = (flat @ sides.T).T.astype(np.float64)
     total = np.where(sums[-1] > 0, sums[-1], np.nan)
     share = np.asarray(covers, np.float64).mean(1)[:, None]
-    known = np.where(share > 0, 1.0, np.nan)
-    mass = sums[:-1] / total * known
+    mass = sums[:-1] / total * np.where(defined, 1.0, np.nan)[:, None]
     if "mass" in into:
         into["mass"][:] = mass
     if "chance" in into:
@@ -129,10 +137,11 @@ def score_stack(
         float64 [regions, layers, heads + 1] by measure.
 
     Raises:
-        RegionError: no regions were given, or there is no such measure.
+        RegionError: no regions were given, two have the same name, or there is no such measure.
     """
     if not regions:
         raise RegionError("Nothing to score: draw or name at least one region.")
+    check_names(regions)
     maps = np.concatenate([stack.values, stack.mean[:, None]], axis=1)
     covers = covers_of(regions, size, (stack.grid.rows, stack.grid.cols))
     return score_maps(maps.reshape(*maps.shape[:2], -1), covers, measures, progress)
@@ -165,30 +174,28 @@ def score(
     values = stack.map(layer, number).values.reshape(1, -1)
     cover = covers_of([region], run.case.pictures[picture].size, (stack.grid.rows, stack.grid.cols))
     scores = {name: float(found[0, 0]) for name, found in score_maps(values, cover).items()}
-    return Score(region.name, region.expect, layer, number, **scores, why=why_undefined(values[0], cover[0]))
+    reasons = undefined_measures(values[0], cover[0])
+    return Score(region.name, region.expect, layer, number, **scores, reasons=reasons)
 
 
 def why_undefined(values: np.ndarray, cover: np.ndarray) -> str | None:
-    """Why some measures of a map on a coverage are undefined, in one sentence; None when all are defined."""
-    if not np.isfinite(values).all() or not values.sum() > 0:
-        return "There is no map here: the layer has no softmax attention, or none of it lies on the picture."
-    if not cover.any():
-        return "The region is empty, or lies outside the picture."
-    if not (cover >= 0.5).any():
-        return "The region is smaller than half a cell everywhere, so no cell counts as inside."
-    if (cover >= 0.5).all():
-        return "The region covers the whole picture, so there is no outside to compare with."
-    return None
+    """Why some measures of a map [cells] on a coverage [cells] are undefined; None when all are defined."""
+    return joined(undefined_measures(values, cover))
+
+
+def joined(reasons: dict[str, str]) -> str | None:
+    """Different reasons in one text, one sentence each; None where there are none."""
+    return " ".join(dict.fromkeys(reasons.values())) or None
 
 
 def score_table(run: Run, regions: Sequence[Region], query: Query | None = None, picture: int = 0) -> pd.DataFrame:
     """Scores of every layer and head for every region.
 
     Returns:
-        One row per region, layer and head (head -1 is the mean), with the columns of `Score` but for `why`.
+        One row per region, layer and head (head -1 is the mean), with the columns of `Score` but for `reasons`.
 
     Raises:
-        QueryError, RegionError: as `score`.
+        QueryError, RegionError: as `score`, and where two regions have the same name.
     """
     import pandas as pd  # half a second that the command line's help need not wait for
 
@@ -201,4 +208,4 @@ def score_table(run: Run, regions: Sequence[Region], query: Query | None = None,
     table = pd.DataFrame({name: values.reshape(-1) for name, values in scores.items()}, index=index).reset_index()
     table.insert(1, "expect", [regions[n].expect for n in table["region"]])
     table["region"] = [regions[n].name for n in table["region"]]
-    return table[[field.name for field in fields(Score) if field.name != "why"]]
+    return table[[one.name for one in fields(Score) if one.name != "reasons"]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qwenvl_debug.maps import picture_shares, turn_shares
-from qwenvl_debug.regions import boxes
+from qwenvl_debug.regions import boxes, unread_boxes
 from qwenvl_debug.report.text import columns, percent, printable
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def _shares(title: str, shares: PartShares) -> list[str]:
 
 
 def _boxes(run: Run) -> list[str]:
-    found = boxes(run)
+    found, unread = boxes(run), [printable(sentence) for sentence in unread_boxes(run)]
     if not found:
-        return []
+        return unread
     rows = []
     for box in found:
         one = box.rectangle
         where = f"{one.x:.0f},{one.y:.0f},{one.width:.0f},{one.height:.0f}"
         rows.append((printable(box.label), printable(run.case.pictures[box.picture].name), where))
-    return ["Boxes in the answer:", *columns([("name", "picture", "x,y,width,height in pixels"), *rows])]
+    return ["Boxes in the answer:", *columns([("name", "picture", "x,y,width,height in pixels"), *rows]), *unread]

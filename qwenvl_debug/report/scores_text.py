@@ -54,7 +54,10 @@ def _mass_lines(one: RegionMass, best_heads: int) -> list[str]:
     left, right = one.left_mass[:, -1], one.right_mass[:, -1]
     layers = np.flatnonzero(~(np.isnan(left) & np.isnan(right))).tolist()
     if not layers:
-        return [*lines, f"  {DASH}  The region is empty or lies outside the picture, or no layer has a map."]
+        return [
+            *lines,
+            f"  {DASH}  The region is empty, covers the whole picture or lies outside it, or no layer has a map.",
+        ]
     rows = [(str(n), _shown(left[n]), _shown(right[n]), _points(left[n] - right[n])) for n in layers]
     lines += columns([("layer", "correct", "failing", "difference"), *rows], right=(0, 1, 2, 3))
     lines += layers_without_map(layers, len(left))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -45,7 +45,7 @@ def load_case(store: Store, case_id: int) -> Case:
         row = session.get(CaseRow, case_id)
         if row is None:
             raise StoreError(f"There is no case {case_id} in the store.")
-        shown = [(one["sha256"], one["name"], _file_of(session, one["sha256"])) for one in row.pictures]
+        shown = [(one, _file_of(session, one["sha256"])) for one in row.pictures]
         question, expected, system, said = row.question, row.expected, row.system, row.conversation or {}
     pictures = tuple(_read(store, *one) for one in shown)
     history = tuple(Turn(**turn) for turn in said.get("history", ()))
@@ -62,7 +62,7 @@ def load_picture(store: Store, sha256: str, name: str = "picture") -> Picture:
         file = _file_of(session, sha256)
     if file is None:
         raise StoreError("There is no such picture in the store.")
-    return _read(store, sha256, name, file)
+    return _read(store, {"sha256": sha256, "name": name}, file)
 
 
 def find_picture(store: Store, start: str) -> Picture | None:
@@ -85,8 +85,9 @@ def find_picture(store: Store, start: str) -> Picture | None:
             return None
         shown = select(CaseRow.pictures).join(CasePictureRow, CasePictureRow.case_id == CaseRow.id)
         last = session.scalar(shown.where(CasePictureRow.picture == found.sha256).order_by(CaseRow.id.desc()).limit(1))
-    name = next((one["name"] for one in last or () if one["sha256"] == found.sha256), "picture")
-    return _read(store, found.sha256, name, found.file)
+    unnamed = {"sha256": found.sha256, "name": "picture"}
+    about = next((one for one in last or () if one["sha256"] == found.sha256), unnamed)
+    return _read(store, about, found.file)
 
 
 def write_pictures(store: Store, pictures: tuple[Picture, ...]) -> dict[str, tuple[str, bytes]]:
@@ -153,19 +154,21 @@ def beyond_one_turn(case: Case) -> tuple[dict[str, Any], ...]:
 
 def _about(picture: Picture) -> dict[str, Any]:
     name = picture.name.encode("utf-8", "backslashreplace").decode()  # a file's name need not be valid Unicode
-    return {"sha256": picture.sha256, "name": name}
+    turned = {"orientation": picture.orientation} if picture.orientation != 1 else {}
+    return {"sha256": picture.sha256, "name": name, **turned}
 
 
 def _file_of(session: Session, sha256: str) -> str | None:
     return session.scalar(select(PictureRow.file).where(PictureRow.sha256 == sha256))
 
 
-def _read(store: Store, sha256: str, name: str, file: str) -> Picture:
+def _read(store: Store, about: dict[str, Any], file: str) -> Picture:
+    """A stored picture; `about` is what `_about` made of it."""
     data = files.get(store.folder, file)
     try:
-        picture = Picture.open(data, name)
+        picture = Picture.open(data, about["name"])
     except PictureError:
         picture = None
-    if picture is None or picture.sha256 != sha256:
-        raise StoreError(f"The stored picture “{name}” was changed: run qwenvl-debug store check --repair.")
-    return picture
+    if picture is None or picture.sha256 != about["sha256"]:
+        raise StoreError(f"The stored picture “{about['name']}” was changed: run qwenvl-debug store check --repair.")
+    return replace(picture, orientation=about.get("orientation", 1))  # it is stored the right way up

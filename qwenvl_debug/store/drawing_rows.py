@@ -11,7 +11,6 @@ Regions that merely came with a picture are not stored before somebody changes s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qwenvl_debug.case import Picture
+from qwenvl_debug.regions.names import free_name, unique_names
 from qwenvl_debug.regions.shapes import Region
 from qwenvl_debug.store.cases import enter_picture, write_pictures
 from qwenvl_debug.store.engine import Store
@@ -181,21 +181,13 @@ def _write(
     return [old]
 
 
-def free_name(wanted: str, taken: Iterable[str]) -> str:
-    """The name, or with a number where another region has it: “spheres”, “spheres 2”, …"""
-    taken = set(taken)
-    if wanted not in taken:
-        return wanted
-    stem = re.sub(r" \d+$", "", wanted)
-    return next(name for number in range(2, len(taken) + 3) if (name := f"{stem} {number}") not in taken)
-
-
 def instead_of(found: StoredDrawing | None, wanted: Iterable[tuple[Region, str | None]]) -> tuple[Change, ...]:
     """What leads from a stored drawing to other regions (each with its colour); those of the same name stay the same.
 
     A region whose colour is None keeps the one it had.
     """
-    before = {one.region.name: one for one in found.regions} if found else {}
+    old = found.regions if found else ()
+    before = dict(zip(unique_names([one.region.name for one in old]), old, strict=True))  # older stores had doubles
     wanted = list(wanted)
     names = {region.name for region, _ in wanted}
     gone = [Change(one.key, new_name(), (one.change,), True) for name, one in before.items() if name not in names]

@@ -15,7 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qwenvl_debug.case import Picture
-from qwenvl_debug.errors import ChangedMeanwhile
+from qwenvl_debug.errors import ChangedMeanwhile, RegionError
+from qwenvl_debug.regions.names import name_key
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.regions.shapes import Mask, Region
 from qwenvl_debug.store import files
@@ -52,13 +53,16 @@ def add_region(store: Store, picture: Picture, region: Region, colour: str | Non
     """Keep a new region, and the picture it is drawn on.
 
     Raises:
+        RegionError: the picture has a region of this name.
         StoreError: the disk is full, or the database cannot be used; then nothing is kept.
     """
     record, masks = split(store, region)
     written = write_pictures(store, (picture,))
     with store.writing() as session:
+        sha256 = enter_picture(store, session, picture, written)
+        _check_name(session, sha256, region)
         row = RegionRow(
-            picture=enter_picture(store, session, picture, written),
+            picture=sha256,
             key=new_name(),
             change=new_name(),
             record=record,
@@ -84,11 +88,13 @@ def change_region(store: Store, seen: StoredRegion, region: Region, colour: str 
 
     Raises:
         ChangedMeanwhile: someone else changed or deleted it after it was seen; theirs stays.
+        RegionError: the picture has another region of this name; the old one stays.
         StoreError: the disk is full, or the database cannot be used; the old one stays.
     """
     record, masks = split(store, region)
     with store.writing() as session:
         row = _row(session, seen)
+        _check_name(session, row.picture, region, but=row.id)
         old = row.masks
         row.record, row.colour, row.change = record, colour, new_name()
         row.masks = masks and claim(store, session, *masks)
@@ -185,6 +191,13 @@ def join(store: Store, record: dict[str, Any], masks: str | None) -> Region:
         else:
             shapes.append(next(others))
     return Region(plain.name, shapes, plain.expect)
+
+
+def _check_name(session: Session, picture: str, region: Region, but: int | None = None) -> None:
+    """Refuse a name that another region of the picture has; `but` is the region that is changed."""
+    others = session.scalars(select(RegionRow).where(RegionRow.picture == picture))
+    if any(name_key(row.record["name"]) == name_key(region.name) for row in others if row.id != but):
+        raise RegionError(f"The picture has a region “{region.name}” already: give this one another name.")
 
 
 def _row(session: Session, seen: StoredRegion) -> RegionRow:

@@ -78,7 +78,8 @@ class PictureRow(Base):
 
 
 class CaseRow(Base):
-    """A case; `key` is a hash of all that makes it up. pictures: [{"sha256", "name"}, …] in their order.
+    """A case; `key` is a hash of all that makes it up. pictures: [{"sha256", "name"}, …] in their order, with the EXIF
+    "orientation" that was applied to a picture where it is not 1.
 
     conversation: NULL for a question about pictures, else {"history": [{"question", "answer", "pictures"}, …],
     "seconds": [of each frame of a video]}.

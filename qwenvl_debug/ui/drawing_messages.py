@@ -9,11 +9,12 @@ where the browser has changed it since, the browser's changes before the last (`
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from qwenvl_debug.errors import RegionError
-from qwenvl_debug.regions import Region
+from qwenvl_debug.regions import Region, unique_names
 from qwenvl_debug.regions.record import from_record
 from qwenvl_debug.store import Change
 
@@ -35,11 +36,15 @@ class Drawing:
 
     Attributes:
         version: how many changes led here; 0 for regions that came with the picture.
-        records: the regions as plain data (see `regions.record`), each perhaps with its "colour" as "#rrggbb".
+        records: the regions as plain data (see `regions.record`), each perhaps with its "colour" as "#rrggbb"; of two
+            that come with one name, the second gets another.
     """
 
     version: int = 0
     records: tuple[dict[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "records", with_unique_names(self.records))
 
     def regions(self) -> tuple[tuple[Region, ...], tuple[str, ...]]:
         """The regions, and for each record that is none, one sentence that says why."""
@@ -89,6 +94,16 @@ def received(sent: Any) -> dict[str, Sent]:
             },
         )
     return found
+
+
+def with_unique_names(records: Sequence[dict[str, Any]], taken: Iterable[str] = ()) -> tuple[dict[str, Any], ...]:
+    """The records, with a number behind each name that comes again or is taken."""
+    named = [number for number, record in enumerate(records) if isinstance(record.get("name"), str)]
+    found = list(records)
+    for number, name in zip(named, unique_names([records[one]["name"] for one in named], taken), strict=True):
+        if name != found[number]["name"]:
+            found[number] = {**found[number], "name": name}
+    return tuple(found)
 
 
 def colour_of(record: dict[str, Any]) -> str | None:

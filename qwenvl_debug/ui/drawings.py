@@ -11,6 +11,7 @@ while the disk is full. Regions that a picture merely comes with are not stored 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from qwenvl_debug.regions import Region
+from qwenvl_debug.regions import Region, unique_names
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.store import (
     Change,
@@ -31,13 +32,32 @@ from qwenvl_debug.store import (
     keep_changes,
 )
 from qwenvl_debug.ui import archive
-from qwenvl_debug.ui.drawing_messages import GIVEN, MOST_REGIONS, Drawing, colour_of, received
+from qwenvl_debug.ui.drawing_messages import (
+    GIVEN,
+    MOST_REGIONS,
+    Drawing,
+    colour_of,
+    received,
+    with_unique_names,
+)
 from qwenvl_debug.ui.sentence import plain
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Picture
 
-__all__ = ["MOST_REGIONS", "Drawing", "bring", "follow", "load", "put", "receive", "replace", "save", "show"]
+__all__ = [
+    "MOST_REGIONS",
+    "Drawing",
+    "bring",
+    "follow",
+    "load",
+    "put",
+    "receive",
+    "replace",
+    "save",
+    "show",
+    "with_unique_names",
+]
 
 LOOK_EVERY = 2.0
 """Seconds after which a page that shows drawings looks whether someone else has drawn."""
@@ -97,9 +117,11 @@ def save(picture_sha: str, drawing: Drawing) -> None:
 def bring(picture_sha: str, regions: Iterable[Region]) -> None:
     """Start a picture with the regions it comes with; whatever anyone has drawn on it counts more."""
     link = _link(picture_sha)
+    regions = list(regions)
+    names = unique_names([region.name for region in regions])
     link.given = tuple(
-        StoredRegion(0, 0, picture_sha, region, key=f"{GIVEN}-{number}", change=GIVEN)
-        for number, region in enumerate(regions)
+        StoredRegion(0, 0, picture_sha, dataclasses.replace(region, name=name), key=f"{GIVEN}-{number}", change=GIVEN)
+        for number, (name, region) in enumerate(zip(names, regions, strict=True))
     )
     given = tuple(_record(one) for one in link.given)
     if link.stored is None:
@@ -115,11 +137,13 @@ def replace(picture_sha: str, regions: Iterable[Region]) -> None:
 def put(picture_sha: str, records: Sequence[dict[str, Any]]) -> None:
     """Put other records in place of what is drawn, as one more change that the browser can undo.
 
-    A region whose name stays is the same region, and keeps its colour where the record says none.
+    A region whose name stays is the same region, and keeps its colour where the record says none. Of two records with
+    one name the second gets another.
 
     Raises:
         RegionError: a record is none; nothing is changed then.
     """
+    records = with_unique_names(records)
     wanted = [(from_record(record), colour_of(record)) for record in records]
     before = load(picture_sha) or Drawing()
     link, picture = _link(picture_sha), _pictures().get(picture_sha)
@@ -137,7 +161,7 @@ def put(picture_sha: str, records: Sequence[dict[str, Any]]) -> None:
     link.undoable += 1
     kept = picture is not None and archive.attempt(keep, False, keeping=True)
     link.open = link.open and not kept
-    save(picture_sha, Drawing(before.version + 1, tuple(records)))
+    save(picture_sha, Drawing(before.version + 1, records))
     _look(picture_sha, anew=kept)
 
 
@@ -219,7 +243,9 @@ def _look(sha: str, anew: bool = False) -> None:
     if counted != link.changes:
         regions = before.regions if before else ()
         link.stored = archive.attempt(lambda store: drawing_of(store, sha, regions), before)
-        link.records = tuple(known.get((one.key, one.change, one.colour)) or _record(one) for one in link.regions)
+        records = [known.get((one.key, one.change, one.colour)) or _record(one) for one in link.regions]
+        records = [{**record, "name": one.region.name} for record, one in zip(records, link.regions, strict=True)]
+        link.records = with_unique_names(records)  # older stores may have two of one name
     if link.stored and not link.open and (anew or link.stored is not before):
         shown = _drawings().get(sha) or Drawing()
         if shown.version == 0 or link.records != shown.records:

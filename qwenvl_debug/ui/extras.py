@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qwenvl_debug.regions import coverage, region_mask
+from qwenvl_debug.regions import coverage, region_mask, unique_names
 from qwenvl_debug.regions.record import from_record, to_record
+from qwenvl_debug.regions.undefined import undefined_on
 from qwenvl_debug.ui import drawings
 from qwenvl_debug.ui.region_overlay import box_outlines, outlines
 
@@ -88,24 +90,27 @@ def pieces_payload(pieces: Overlap | None) -> dict[str, Any] | None:
 def regions_payload(picture: Picture, stack: MapStack, boxes: Sequence[Region] = ()) -> list[dict[str, Any]]:
     """The regions drawn on a picture, then the boxes that an answer names and that nobody has drawn or taken over.
 
-    Of each its outline, and how much of each cell it covers (255 is all of it).
+    Of each its outline, how much of each cell it covers (255 is all of it), chance, and why no map has a mass on it, if
+    so (else None).
     """
     drawn = {region.name: region for region in (drawings.load(picture.sha256) or drawings.Drawing()).regions()[0]}
     new = [box for box in boxes if not any(box.shapes == region.shapes for region in drawn.values())]
-    drawn |= {f"{box.name} (answer)": box for box in new}
+    names = unique_names([f"{box.name} (answer)" for box in new], drawn)
+    new = [replace(box, name=name) for box, name in zip(new, names, strict=True)]
+    drawn |= {box.name: box for box in new}
     found = []
     for outline in [*outlines(picture), *box_outlines(new, picture)]:
         record = json.dumps(to_record(drawn[outline["name"]]), sort_keys=True)
-        cells, chance = _covered(record, picture.size, (stack.grid.rows, stack.grid.cols))
-        found.append({**outline, "coverage": cells, "chance": chance})
+        found.append({**outline, **_covered(record, picture.size, (stack.grid.rows, stack.grid.cols))})
     return found
 
 
 @lru_cache(maxsize=512)
-def _covered(record: str, size: tuple[int, int], grid: tuple[int, int]) -> tuple[str, float]:
-    """How much of each cell a region covers, packed, and the share of the picture that it covers."""
+def _covered(record: str, size: tuple[int, int], grid: tuple[int, int]) -> dict[str, Any]:
+    """How much of each cell a region covers, packed; the share of the picture that it covers; why it has no mass."""
     covered = coverage(region_mask(from_record(json.loads(record)), size), grid)
-    return _packed(np.round(covered * 255).astype(np.uint8)), float(covered.mean(dtype=np.float64))
+    cells, chance = _packed(np.round(covered * 255).astype(np.uint8)), float(covered.mean(dtype=np.float64))
+    return {"coverage": cells, "chance": chance, "undefined": undefined_on(covered.ravel()).get("mass")}
 
 
 def sinks_payload(sinks: tuple[Sinks, Sinks]) -> dict[str, Any]:

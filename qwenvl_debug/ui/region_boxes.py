@@ -1,4 +1,7 @@
-"""Boxes that the answers name, brought to the Regions page as regions: one button a side, where there are any."""
+"""Boxes and points that the answers name, as regions of the Regions page: one button a side, where there are any.
+
+What looks like a box in an answer and could not be read stands below it, a sentence for each kind.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from qwenvl_debug.errors import RegionError
-from qwenvl_debug.regions import boxes
-from qwenvl_debug.regions.files import numbered
+from qwenvl_debug.regions import boxes, unread_boxes
+from qwenvl_debug.regions.grounding import how_many
+from qwenvl_debug.regions.names import unique_names
 from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import drawings
 from qwenvl_debug.ui.jobs import worker
-from qwenvl_debug.ui.sentence import show_error
+from qwenvl_debug.ui.sentence import plain, show_error
 from qwenvl_debug.ui.work import scope_of
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ SAID = "regions_boxes_said"
 
 
 def offer(model: str, choice: Choice) -> None:
-    """Draw the buttons, as soon as there are answers that name boxes on the pictures shown."""
+    """Draw the buttons, as soon as there are answers that name boxes on the pictures shown, and what was not read."""
     job = worker().find(scope_of(model, choice))
     if job is None or job.result is None:
         return
@@ -34,16 +38,19 @@ def offer(model: str, choice: Choice) -> None:
     ):
         found = boxes_on(run, choice.picture)
         if found:
-            many = "1 box" if len(found) == 1 else f"{len(found)} boxes"
+            many = how_many([box for box in boxes(run) if box.picture == choice.picture])
             st.button(
-                f"Take over {many} of the {side} answer",
+                f"Add {many} of the {side} answer as regions",
                 key=f"regions_boxes_{side}",
                 type="tertiary",
                 on_click=add,
                 args=(picture.sha256, found),
-                help="The answer names places in the picture. They are added to what is drawn, to be measured; Undo "
-                "takes them away again.",
+                help="The answer names places in the picture. They are added to what is drawn, to be measured; a point "
+                "becomes a rectangle two cells wide and high. Undo takes them away again.",
             )
+        if run.case.seconds or choice.picture == len(run.case.pictures) - 1:  # where an answer's boxes are placed
+            for sentence in unread_boxes(run):
+                st.caption(plain(f"{side} answer: {sentence}"))
     if said := st.session_state.pop(SAID, None):
         show_error(said)
 
@@ -51,7 +58,8 @@ def offer(model: str, choice: Choice) -> None:
 def boxes_on(run: Run, picture: int) -> list[Region]:
     """The boxes that a run's answer names on one of its pictures, as regions; those of one name are numbered."""
     found = [box.region() for box in boxes(run) if box.picture == picture]
-    return [replace(one, name=name) for one, name in zip(found, numbered([one.name for one in found]), strict=True)]
+    names = unique_names([one.name for one in found])
+    return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
 
 
 def add(sha256: str, regions: list[Region]) -> None:
@@ -61,8 +69,7 @@ def add(sha256: str, regions: list[Region]) -> None:
     new = [one for one in regions if not any(one.shapes == other.shapes for other in drawn)]
     room = drawings.MOST_REGIONS - len(before.records)
     taken = [str(record.get("name", "")) for record in before.records]
-    names = numbered([*taken, *(region.name for region in new)])[len(taken) :]
-    records = [{**to_record(region), "name": name} for name, region in zip(names, new, strict=True)][:room]
+    records = drawings.with_unique_names([to_record(region) for region in new], taken)[:room]
     if len(records) < len(new):
         st.session_state[SAID] = (
             f"A picture holds at most {drawings.MOST_REGIONS} regions: {len(new) - len(records)} boxes were left out."

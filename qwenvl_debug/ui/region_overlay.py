@@ -55,11 +55,11 @@ def outlines(picture: Picture) -> list[dict[str, Any]]:
 
 
 def box_outlines(found: Sequence[Region], picture: Picture) -> list[dict[str, Any]]:
-    """Outlines of the boxes that an answer names, as `outlines`; their names say where they come from."""
+    """Outlines of the boxes that an answer names, as `outlines`."""
     drawn = []
     for box in found:
         if path := _path(json.dumps({**to_record(box), "colour": None}, sort_keys=True), picture.size):
-            drawn.append({"name": f"{box.name} (answer)", "colour": BOX, "expect": box.expect, "path": path})
+            drawn.append({"name": box.name, "colour": BOX, "expect": box.expect, "path": path})
     return drawn
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from qwenvl_debug.regions import REGION_MEASURES, region_mask
-from qwenvl_debug.regions.baselines import covers_elsewhere
+from qwenvl_debug.regions.baselines import PLACES, covers_elsewhere
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.ui import region_charts, state
 from qwenvl_debug.ui.region_choice import ASKING, follow_cell, follow_layer, go_to, shown_switch
@@ -79,7 +79,7 @@ def by_head(scores: RegionScores, chosen: Chosen) -> None:
 
 
 def cards(scores: RegionScores, chosen: Chosen, scope: tuple[str, ...]) -> None:
-    """Every measure of the chosen map on the regions, the chosen one first; on request beside other places.
+    """Every measure of the chosen map on the regions, the chosen one first; on request beside random placements.
 
     Args:
         scores: both sides'.
@@ -90,11 +90,12 @@ def cards(scores: RegionScores, chosen: Chosen, scope: tuple[str, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.markdown(f"**Scores at layer {chosen.layer}, {head}**", width="stretch")
         beside = st.toggle(
-            "Beside 100 other places",
+            "Random-region baseline",
             key="regions_places",
             persist_state="session",
-            help="Adds what else the mass can be held against: a map that only prefers the middle of the picture, and "
-            "the same map on the same shape at 100 other places of the picture, drawn at random but always the same.",
+            help="Adds two baselines for the mass: a map that only prefers the middle of the picture, and the same "
+            f"map on the same shape at {PLACES} random placements that overlap the region by at most half. Where the "
+            "picture has fewer, the card says how many.",
         )
         if st.button(
             "Open on Compare",

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from qwenvl_debug.regions import REGION_MEASURES, Region, Score, score_maps
-from qwenvl_debug.regions.files import numbered
-from qwenvl_debug.regions.score import covers_of, why_undefined
+from qwenvl_debug.regions.names import unique_names
+from qwenvl_debug.regions.score import covers_of
+from qwenvl_debug.regions.undefined import undefined_measures
 
 if TYPE_CHECKING:
     from qwenvl_debug.maps import MapStack
@@ -58,7 +59,7 @@ class Side:
         region, cover = self.regions[name], self.covers[name]
         values = self.stack.map(layer, head).values.reshape(1, -1)
         found = {measure: float(one[0, 0]) for measure, one in score_maps(values, cover[None]).items()}
-        return Score(region.name, region.expect, layer, head, **found, why=why_undefined(values[0], cover))
+        return Score(region.name, region.expect, layer, head, **found, reasons=undefined_measures(values[0], cover))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +174,7 @@ def score_sides(
 def _side(stack: MapStack, regions: Sequence[Region], size: tuple[int, int]) -> Side:
     if not regions:
         return Side({}, stack, {}, {}, size)
-    names = numbered([region.name for region in regions])
+    names = unique_names([region.name for region in regions])
     kept = [replace(region, name=name) for name, region in zip(names, regions, strict=True)]
     named = {region.name: region for region in kept}
     covers = covers_of(kept, size, (stack.grid.rows, stack.grid.cols))

@@ -90,19 +90,7 @@ def _below(model: str, choice: Choice, drawn: list[drawings.Drawing]) -> tuple[s
     if job is None or job.result is None:
         st.caption("The scores appear here as soon as the model has answered.")
         return None, None
-    _say_doubles(regions)
     return _scores(model, choice, job, scope, drawn)
-
-
-def _say_doubles(regions: tuple[tuple, ...]) -> None:
-    for side, some in zip(SIDES, regions, strict=True):
-        names = [region.name for region in some]
-        doubles = sorted({name for name in names if names.count(name) > 1})
-        if doubles:
-            named = ", ".join(f"“{name}”" for name in doubles)
-            st.caption(
-                plain(f"{side} picture: several regions are called {named}; they are told apart by a number here.")
-            )
 
 
 def _scores(

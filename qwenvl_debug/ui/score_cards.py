@@ -6,8 +6,9 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from qwenvl_debug.regions import REGION_MEASURES, Score, why_undefined
-from qwenvl_debug.regions.baselines import Baselines, held_against
+from qwenvl_debug.regions import REGION_MEASURES, Score
+from qwenvl_debug.regions.baselines import PLACES, Baselines, held_against
+from qwenvl_debug.regions.undefined import undefined_measures, undefined_on
 from qwenvl_debug.report.text import percent
 from qwenvl_debug.ui.region_scores import SIDES, RegionScores
 
@@ -18,8 +19,9 @@ EXPECT = {"look": "look here", "avoid": "not here", "measure": "just measure"}
 SHOWN = tuple(name for name in REGION_MEASURES if name != "chance")  # chance stands beside mass
 BESIDE = {
     "picture’s middle": "Mass that a map scores which knows nothing but that the middle of a picture matters more.",
-    "other places": "The same map on the same shape moved to 100 other places of the picture, drawn at random but "
-    "always the same ones: how many of them get less mass.",
+    "other places": f"Random-region baseline: the same map on the same shape at {PLACES} random placements in the "
+    "picture, always the same ones, and how many of them get less mass. Each placement overlaps the region by at most "
+    f"half of its pixels; where the picture has fewer than {PLACES} such placements, all of them are used.",
 }
 STYLE = """<style>
 .score-card { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: 0.5rem;
@@ -55,7 +57,7 @@ def card(
         name: the region.
         layer, head: whose map; head -1 is the mean.
         places: each side's coverage of the region moved to other places of its picture (`covers_elsewhere`), to say
-            how many of them score less; None leaves that out.
+            how many of them score less, and how many there are; None leaves that out.
     """
     found = {number: scores.sides[number].score(name, layer, head) for number in scores.drawn_on(name)}
     expect = " / ".join(dict.fromkeys(EXPECT[score.expect] for score in found.values()))
@@ -89,12 +91,10 @@ def _beside(scores: RegionScores, name: str, layer: int, head: int, places: tupl
             continue
         values = side.stack.map(layer, head).values
         found = held_against(values, side.covers[name], places[number])
-        cells["picture’s middle"].append(
-            _none("The region is empty, or lies outside the picture.")
-            if math.isnan(found.centre)
-            else f'<span class="value">{percent(found.centre)}</span>'
-        )
-        cells["other places"].append(_rank(found, why_undefined(values.ravel(), side.covers[name])))
+        why = undefined_on(side.covers[name]).get("mass")
+        cells["picture’s middle"].append(_none(why) if why else f'<span class="value">{percent(found.centre)}</span>')
+        reasons = undefined_measures(values.ravel(), side.covers[name])
+        cells["other places"].append(_rank(found, reasons.get("mass")))
     return "".join(
         f'<tr class="beside"><th title="{escape(BESIDE[label])}">{label}</th>'
         + "".join(
@@ -106,14 +106,15 @@ def _beside(scores: RegionScores, name: str, layer: int, head: int, places: tupl
 
 
 def _rank(found: Baselines, why: str | None) -> str:
-    """In words, how many other places of the picture score less."""
+    """In words, how many other places of the picture score less, and how many there are where they are few."""
     places = len(found.elsewhere)
-    if not places and found.uniform > 0:
-        return _none("The region reaches from edge to edge, so there is no other place for it in the picture.")
-    if math.isnan(found.percentile):
-        return _none(why or "There is no map here.")
+    if why is not None:
+        return _none(why)
+    if not places:
+        return _none("The region is too large: wherever else it fits, it overlaps itself by more than half.")
     words = f"more than all {places}" if found.less == places else f"more than {found.less or 'none'} of {places}"
-    return f'<span class="value">{words}</span>'
+    few = f' <span class="chance">only {places} possible</span>' if places < PLACES else ""
+    return f'<span class="value">{words}</span>{few}'
 
 
 def _none(why: str, text: str = "–") -> str:
@@ -130,7 +131,7 @@ def _cell(score: Score | None, measure: str, number: int) -> str:
         return _none(f"Not drawn on the {SIDES[number]} picture.", "not drawn")
     value = getattr(score, measure)
     if math.isnan(value):
-        return _none(score.why or "This map is even, so there is nothing to compare.")
+        return _none(score.reasons[measure])
     if measure == "mass":
         bar = (
             f'<div class="amount"><i class="{SIDES[number]}" style="width:{min(1, value):.2%};'

@@ -169,7 +169,7 @@ def _shown(found: Sweep, picture: int) -> None:
 
 def _head(place: tuple[int, int] | None) -> str:
     if place is None:
-        return "no map"
+        return "no score"
     layer, head = place
     return f"layer {layer}, {'mean of the heads' if head < 0 else f'head {head}'}"
 

@@ -218,6 +218,34 @@ def test_drawings_survive_another_page_a_reload_and_reach_a_second_window(desk):
     assert desk.shape(0, 2, 0)["kind"] == "ellipse"
 
 
+def test_no_two_regions_of_a_picture_get_one_name_by_typing_by_copying_or_by_undoing(desk):
+    def names(side):
+        return [region["name"] for region in desk.kept()[side]["regions"]]
+
+    desk.tool("rectangle")
+    desk.drag("correct", (100, 60), (260, 200))
+    desk.shape(0, 1, 0)
+    field = desk.row("correct", 1).locator(".region-name")
+    field.fill("  stamp ")
+    field.press("Enter")
+    desk.until(lambda _: names(0) == ["stamp", "stamp 2"])
+    desk.page.locator(".panel.correct .copy").click()
+    desk.page.locator(".panel.correct .copy").click()
+    desk.until(lambda _: sorted(names(1)) == ["stamp", "stamp 2"])
+
+    desk.row("correct", 0).locator(".remove").click()
+    desk.until(lambda _: names(0) == ["stamp 2"])
+    other = Desk(desk.page.context.new_page(), desk.address)
+    other.open()
+    field = other.row("correct", 0).locator(".region-name")
+    field.fill("stamp")
+    field.press("Enter")
+    desk.until(lambda _: names(0) == ["stamp"])  # someone else has given the name that was free
+    desk.page.locator(".undo").click()
+    desk.until(lambda _: sorted(names(0)) == ["stamp", "stamp 2"])
+    other.until(lambda kept: sorted(one["name"] for one in kept[0]["regions"]) == ["stamp", "stamp 2"])
+
+
 def test_everything_is_copied_to_the_other_picture_fitted_to_its_size(desk):
     desk.tool("ellipse")
     desk.drag("correct", (100, 60), (200, 160))

@@ -66,8 +66,10 @@ def test_a_map_of_nothing_has_no_number(nothing):
     assert np.isnan(jensen_shannon(something, nothing))
 
 
-def test_a_map_of_one_cell_has_no_entropy():
-    assert np.isnan(entropy(np.ones((3, 1)))).all()
+def test_a_map_of_one_cell_has_no_entropy_and_two_have_no_distance():
+    assert np.isnan(entropy(np.ones((2, 3, 1)))).all()
+    assert np.isnan(jensen_shannon(np.ones((2, 3, 1)), np.full((3, 1), 0.5))).all()
+    assert jensen_shannon(np.ones((2, 3, 1)), np.full((3, 1), 0.5)).shape == (2, 3)
 
 
 def test_image_share_is_the_plain_sum_over_the_pictures_tokens():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qwenvl_debug.case import Case, Turn
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.model import Grid
-from qwenvl_debug.regions import Rectangle, Region, boxes, region_mask
+from qwenvl_debug.regions import Rectangle, Region, boxes, coverage, region_mask, unread_boxes
 from qwenvl_debug.regions.grounding import named_corners
 
 WIDE, HIGH = np.zeros((100, 200, 3), np.uint8), np.zeros((300, 100, 3), np.uint8)
@@ -141,3 +141,61 @@ def test_a_box_becomes_a_region_that_covers_what_it_says():
 
 def test_numbers_are_read_as_they_are_written():
     assert list(named_corners("<box>(1.5,2),(3,4)</box>")) == [("box", (1.5, 2.0, 3.0, 4.0))]
+
+
+def test_points_become_regions_about_them_that_hold_a_whole_cell():
+    """On 10 x 5 cells of 20 x 20 pixels a point's region is 40 x 40 pixels, cut off at the edges."""
+    run = answered('[{"point_2d": [503, 420], "label": "top"}, {"point_2d": [0, 1000], "label": "corner"}]')
+    top, corner = boxes(run)
+    one = top.rectangle
+    assert (one.x, one.y, one.width, one.height) == pytest.approx((80.6, 22, 40, 40))
+    assert top.is_point
+    assert (corner.label, corner.rectangle) == ("corner", Rectangle(0, 80, 20, 20))
+    assert top.to_dict()["point"] is True
+    assert unread_boxes(run) == ()
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_wherever_a_point_falls_its_region_holds_a_whole_cell(x, y):
+    (box,) = boxes(answered(f'{{"point_2d": [{x}, {y}]}}'))
+    assert coverage(region_mask(box.region(), (200, 100)), (5, 10)).max() >= 0.95  # half a pixel may round away
+
+
+def test_points_as_qwen2_5_writes_them_in_tags():
+    text = '<points x1="28" y1="14" x2="140" y2="70" alt="two cats">two cats</points>'
+    found = boxes(answered(text, "Qwen2.5-VL"))
+    assert [(box.label, box.rectangle.x + box.rectangle.width / 2) for box in found] == [
+        ("two cats", 20),
+        ("two cats", 100),
+    ]
+
+
+def test_what_is_missing_from_the_boxes_is_said_once_a_kind():
+    text = (
+        '[{"bbox_2d": [0.46, 0.51, 0.61, 0.75], "label": "a"}, {"bbox_2d": [0, 0, 1, 1]}, {"bbox_2d": [1, 2, 3]},'
+        '{"bbox_2d": [1200, 0, 1400, 9], "label": "b"}, {"bbox_2d": [5, 5, 5, 90], "label": "c"},'
+        '{"bbox_2d": [500, 0, 1500, 900], "label": "d"}, {"bbox_3d": [1, 2, 3, 4, 5, 6]}]'
+    )
+    assert placed(answered(text)) == [("d", (100, 0, 100, 90))]
+    assert unread_boxes(answered(text)) == (
+        "2 boxes with coordinates between 0 and 1, such as [0.46, 0.51, 0.61, 0.75], were left out: whether shares of "
+        "the image or its first pixels are meant cannot be known; ask for the coordinates that this model was trained "
+        "to write.",
+        "1 box was left out, because a box has four numbers and a point two: [1, 2, 3].",
+        "Numbers under “bbox_3d” were not read: boxes are expected under bbox_2d and points under point_2d.",
+        "1 box was left out, because it is outside the picture: “b”.",
+        "1 box was left out, because it is without area: “c”.",
+        "1 box was cut off at the edge of the picture, because it is partly outside: “d”.",
+    )
+
+
+def test_a_run_with_more_than_300_boxes_gives_them_all():
+    many = ",".join(f'{{"bbox_2d": [{n}, 0, {n + 9}, 9], "label": "n{n}"}}' for n in range(700))
+    found = boxes(answered(f"[{many}]"))
+    assert [box.label for box in found] == [f"n{n}" for n in range(700)]
+    assert [box.label for box in boxes(answered(f"[{many}"))] == [box.label for box in found], "nor if it was cut off"
+
+
+def test_a_video_names_no_frame_and_that_is_said():
+    run = answered("<ref>cat</ref><box>(0,0),(500,500)</box>", pictures=(WIDE, WIDE), seconds=(0, 1))
+    assert unread_boxes(run) == ("1 box in the answer cannot be placed: no frame is named.",)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import json
 import xml.etree.ElementTree as xml
 
@@ -10,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from qwenvl_debug.errors import RegionError
 from qwenvl_debug.regions import Brush, Ellipse, Mask, Polygon, Rectangle, Region, brush_rle, region_mask
-from qwenvl_debug.regions.files import Imported
+from qwenvl_debug.regions.files import Imported, UnclearFile
 from qwenvl_debug.regions.label_studio import from_label_studio, labelling_setup, to_label_studio
 from tests.regions.strategies import HEIGHT, SIZE, WIDTH, masks, outlines, regions
 
@@ -49,6 +52,8 @@ def read(*results, size=(200, 100)):
 def test_a_region_comes_back_exactly(region):
     back = from_label_studio(through_json(to_label_studio([region], SIZE, "p.png")), SIZE, "p.png")
     assert back == Imported((region,))
+    for exif in (3, 6):  # as other tools' files may be of the photo before it was turned, but not this one
+        assert from_label_studio(to_label_studio([region], SIZE, "p.png"), SIZE, "p.png", exif=exif) == back
 
 
 @given(regions(outlines, most=1))
@@ -168,14 +173,245 @@ def test_the_task_is_found_by_its_upload_name_an_address_or_the_size():
         where((200, 100), "anything.png")
 
 
-def test_the_latest_annotation_that_was_not_cancelled_is_taken():
-    def made(x, when, **more):
-        return {"updated_at": when, "result": [result("rectangle", x=x, y=0, width=1, height=1)]} | more
+def made(x, when="", **more):
+    """An annotation or prediction of one box, or of none where x is None."""
+    drawn = [] if x is None else [result("rectangle", x=x, y=0, width=1, height=1)]
+    return {"updated_at": when, "result": drawn} | more
 
-    annotations = [made(2, "2026-02-01"), made(1, "2026-01-01"), made(3, "2026-03-01", was_cancelled=True)]
+
+def test_the_latest_annotation_is_taken_and_that_is_said():
+    annotations = [made(2, "2026-02-01"), made(1, "2026-01-01"), made(3, "2026-01-15", was_cancelled=True)]
     found = from_label_studio(a_task(annotations=annotations, predictions=[made(9, "2027")]), (200, 100))
     assert found.regions[0].shapes[0].x == 4
     assert found.left_out == ("Only the latest of the task's 2 annotations was taken.",)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "x"),
+    [
+        ([made(1, "2026-01-01T00:00:00.500Z"), made(2, "2026-01-01T00:00:00Z")], 2),
+        ([made(1, "2026-01-01T01:00:00+02:00"), made(2, "2026-01-01T00:00:00Z")], 4),
+        ([made(1, None, created_at="2026-01-02"), made(2, None, created_at="2026-01-01")], 2),
+        ([made(1, 1_700_000_100), made(2, 1_700_000_000)], 2),
+        ([made(1, None, id=12), made(2, None, id=9)], 2),
+        ([made(1, None), made(2, None)], 4),
+    ],
+)
+def test_times_are_compared_as_times_and_else_the_numbers_of_annotations(annotations, x):
+    assert from_label_studio(a_task(annotations=annotations), (200, 100)).regions[0].shapes[0].x == x
+
+
+def test_who_made_what_is_taken_is_said():
+    annotations = [made(1, "2026-01-01", completed_by=7), made(2, "2026-02-01", completed_by={"email": "ana@x.org"})]
+    found = from_label_studio(a_task(annotations=annotations), (200, 100))
+    assert found.left_out == ("Only the latest of the task's 2 annotations was taken, by ana@x.org.",)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "words"),
+    [
+        ([made(None)], "is empty, so there are no regions."),
+        (
+            [made(1, "2026-01-01"), made(None, "2026-02-01", completed_by=3)],
+            "by annotator 3, is empty, so there are no",
+        ),
+        (
+            [made(1, "2026-01-01"), made(2, "2026-02-01", was_cancelled=True)],
+            "was skipped, so there are no regions (1 oth",
+        ),
+        ([made(1, "2026-01-01", skipped=True)], "was skipped, so there are no regions."),
+    ],
+)
+def test_an_empty_or_skipped_latest_annotation_means_no_regions(annotations, words):
+    with pytest.raises(RegionError) as error:
+        from_label_studio(a_task(annotations=annotations, predictions=[made(9)]), (200, 100))
+    assert words in str(error.value)
+
+
+def test_the_emptied_task_of_this_image_counts_and_not_another_one_of_the_size():
+    tasks = [a_task(image="/x/fog.png"), a_task(result("rectangle", x=1, y=0, width=1, height=1), image="/x/clear.png")]
+    with pytest.raises(RegionError, match="is empty"):
+        from_label_studio(tasks, (200, 100), "fog.png")
+
+
+def test_predictions_count_where_no_one_annotated_and_that_is_said():
+    predictions = [
+        made(1, model_version="det-1", created_at="2026-01-01"),
+        made(2, model_version="det-2", created_at="2026-01-02"),
+    ]
+    found = from_label_studio(a_task(annotations=[], predictions=predictions, drafts=[made(5)]), (200, 100))
+    assert found.regions[0].shapes[0].x == 4
+    assert found.left_out == (
+        "Not imported: 1 draft that was not submitted.",
+        "No one has annotated this task: the regions are predictions of det-2.",
+        "Only the latest of the task's 2 predictions was taken.",
+    )
+    with pytest.raises(RegionError, match="No one has annotated this task, only drafts"):
+        from_label_studio(a_task(annotations=[], drafts=[made(5)]), (200, 100))
+
+
+def box(x, **where):
+    return result("rectangle", x=x, y=10, width=10, height=10) | {"id": str(x)} | where
+
+
+def edges(tasks, name=None, **options):
+    """The left edges of what is found, and what was said."""
+    found = from_label_studio(tasks, (200, 100), name, **options)
+    return [region.shapes[0].x / 2 for region in found.regions], found.left_out
+
+
+TAGS = a_task(
+    box(10, to_name="left"),
+    box(60, to_name="right"),
+    {"type": "relation", "from_id": "10", "to_id": "60"},
+    {"id": "c", "type": "choices", "to_name": "question", "value": {"choices": ["hard"]}},
+) | {"data": {"left": "/u/1/clear.png", "right": "/u/1/fog.png", "question": "Which tower?"}}
+PAGES = a_task(box(10, to_name="image", item_index=0), box(60, to_name="image", item_index=1)) | {
+    "data": {"image": ["/u/1/clear.png", "/u/1/fog.png"]}
+}
+SOURCES = a_task(box(10, to_name="a", source="$left"), box(60, to_name="b", source="$right")) | {"data": TAGS["data"]}
+REPEATED = a_task(box(10, to_name="page_0"), box(60, to_name="page_1")) | {
+    "data": {"images": [{"url": "/u/1/clear.png"}, {"url": "/u/1/fog.png"}]}
+}
+
+
+@pytest.mark.parametrize("task", [TAGS, PAGES, SOURCES, REPEATED], ids=["tags", "pages", "sources", "repeater"])
+def test_only_the_regions_of_the_image_at_hand_are_taken(task):
+    found, said = edges(task, "clear.png")
+    assert found == [10]
+    assert said[0] == "Not imported: 1 result on other images of the task."
+    assert edges(task, "fog.png")[0] == [60]
+    with pytest.raises(UnclearFile) as error:
+        edges(task, "other.png")
+    assert error.value.question.choices == ("clear.png", "fog.png")
+    assert edges(task, "other.png", image="fog.png")[0] == [60]
+
+
+def test_what_is_about_no_image_is_counted():
+    assert edges(TAGS, "clear.png")[1][1] == "Not imported from the annotation: relation (1), choices (1)."
+
+
+def test_pages_that_results_do_not_name_are_refused():
+    task = PAGES | {"annotations": [{"result": [box(10, to_name="image"), box(60, to_name="image", item_index=1)]}]}
+    found, said = edges(task, "fog.png")
+    assert found == [60]
+    assert "Result 10: It does not say on which of the task's images it was drawn" in said[0]
+    with pytest.raises(RegionError, match="does not say on which"):
+        edges(task, "clear.png")
+
+
+def test_tags_that_cannot_be_led_back_to_an_image_are_asked_for():
+    task = a_task(box(10, to_name="img-1"), box(60, to_name="img-2")) | {"data": TAGS["data"]}
+    with pytest.raises(UnclearFile, match="tags that do not tell which image they show") as error:
+        edges(task, "clear.png")
+    assert error.value.question.choices == ("img-1", "img-2")
+    assert edges(task, "clear.png", image="img-2")[0] == [60]
+    one = a_task(box(10, to_name="img-1")) | {"data": {"picture": "/u/1/clear.png"}}
+    assert edges(one, "clear.png")[0] == [10], "one image can have any tag"
+
+
+def test_the_smaller_export_does_not_say_which_of_several_images_it_means():
+    value = {
+        "x": 1,
+        "y": 1,
+        "width": 5,
+        "height": 5,
+        "rectanglelabels": ["Car"],
+        "original_width": 200,
+        "original_height": 100,
+    }
+    with pytest.raises(RegionError, match="export as JSON, not JSON-MIN"):
+        edges([{"id": 5, "left": "/u/clear.png", "right": "/u/fog.png", "label": [value]}], "clear.png")
+
+
+def test_rows_of_the_smaller_export_are_annotations_of_one_task():
+    value = {"x": 1, "y": 1, "width": 5, "height": 5, "rectanglelabels": ["Car"]}
+    rows = [
+        {
+            "id": 5,
+            "image": "/u/car.png",
+            "label": [value | {"x": x}],
+            "annotator": x,
+            "annotation_id": x,
+            "updated_at": when,
+        }
+        for x, when in ((3, "2026-01-02T00:00:00Z"), (4, "2026-01-01T00:00:00Z"))
+    ]
+    assert edges(rows, "car.png") == ([3], ("Only the latest of the task's 2 annotations was taken, by annotator 3.",))
+    empty = {"id": 5, "image": "/u/car.png", "annotator": 1, "annotation_id": 9, "updated_at": "2026-02-01T00:00:00Z"}
+    with pytest.raises(RegionError, match="is empty"):
+        edges([*rows, empty], "car.png")
+
+
+def test_what_a_target_storage_wrote_is_read():
+    file = {"id": 7, "result": [box(10, to_name="image")], "task": {"id": 1, "data": {"image": "/u/car.png"}}}
+    assert edges(file, "car.png") == ([10], ())
+
+
+def test_a_track_in_a_video_is_refused():
+    track = {
+        "id": "v",
+        "type": "videorectangle",
+        "to_name": "video",
+        "value": {"sequence": [{"frame": 1, "x": 5}], "framesCount": 9},
+    }
+    with pytest.raises(RegionError, match="track in a video, and a region belongs to one image"):
+        edges(a_task(track) | {"data": {"video": "/u/film.mp4"}}, "frame.png")
+    both = a_task(box(10, to_name="image"), track) | {"data": {"image": "/u/car.png", "video": "/u/film.mp4"}}
+    assert edges(both, "car.png") == ([10], ("Not imported from the annotation: videorectangle (1).",))
+
+
+def test_a_task_about_another_image_of_the_size_asks():
+    found = from_label_studio(a_task(box(10)), (200, 100), "tower.png")
+    assert found.question.choices == ("0a1b2c3d-Red_car.jpg",)
+    assert found.left_out == (f"{found.question.sentence}.",)
+    assert edges(a_task(box(10)), "tower.png", image="Red car.jpg") == ([10], ())
+    assert from_label_studio(a_task(box(10), image="data:image/png;base64,AA"), (200, 100), "x.png").question is None
+
+
+def test_results_of_one_region_become_one_region_and_the_rest_is_counted():
+    place = {"x": 10, "y": 10, "width": 10, "height": 10, "rotation": 0}
+    sizes = {"id": "a", "original_width": 200, "original_height": 100, "to_name": "image"}
+    task = a_task(
+        sizes | {"type": "rectanglelabels", "value": place | {"rectanglelabels": ["Car"]}, "score": 0.7},
+        sizes | {"type": "rectanglelabels", "from_name": "2", "value": place | {"rectanglelabels": ["Red"]}},
+        sizes | {"type": "choices", "value": place | {"choices": ["blurred"]}},
+        sizes | {"type": "textarea", "value": place | {"text": ["Plate 12"]}},
+        sizes | {"id": "b", "type": "rectangle", "value": place, "hidden": True, "meta": {"text": ["note"]}},
+        sizes | {"id": "b", "type": "labels", "value": place | {"labels": ["Bus"]}},
+        sizes | {"id": "c", "type": "ellipse", "value": {"x": 50, "y": 50, "radiusX": 5, "radiusY": 5}},
+        sizes | {"id": "c", "type": "choices", "value": {"choices": ["wheel"]}},
+        sizes | {"id": "d", "type": "labels", "value": {"points": [[1, 1], [9, 1], [5, 9]], "labels": ["roof"]}},
+    )
+    found = from_label_studio(task, (200, 100))
+    assert [region.name for region in found.regions] == ["Car, Red", "Bus", "wheel", "roof"]
+    assert found.left_out == (
+        "Not imported from results: score (1), hidden (1), meta text (1).",
+        "Not imported from the annotation: choices (1), textarea (1).",
+    )
+
+
+def test_a_bitmask_is_the_png_it_holds():
+    pixels = np.zeros((HEIGHT, WIDTH), bool)
+    pixels[5:9, 7:30] = True
+    layer = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    layer[pixels, 3] = 255
+    file = io.BytesIO()
+    Image.fromarray(layer).save(file, "PNG")
+    address = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    mask = result("bitmask", imageDataURL=address) | {"original_width": WIDTH, "original_height": HEIGHT}
+    assert np.array_equal(read(mask, size=SIZE)[0].shapes[0].pixels, pixels)
+    with pytest.raises(RegionError, match="damaged"):
+        read(result("bitmask", imageDataURL="data:image/png;base64,%%"))
+
+
+def test_a_photo_that_exif_turns_asks_for_the_frame_since_per_cent_fit_any():
+    with pytest.raises(UnclearFile, match="EXIF"):
+        from_label_studio(a_task(box(10)), (100, 200), exif=6)
+    found = from_label_studio(a_task(box(10)), (100, 200), exif=6, frame="stored")
+    assert found.regions[0].shapes == (Rectangle(80, 20, 10, 20),)
+    found = from_label_studio(a_task(box(10)), (100, 200), exif=6, frame="shown")
+    assert found.regions[0].shapes == (Rectangle(10, 20, 10, 20),)
 
 
 def test_what_cannot_be_used_is_left_out_and_said():

@@ -47,7 +47,7 @@ def test_heads_are_ranked_by_mass_and_those_without_a_map_are_left_out(run):
 def test_what_is_undefined_says_why(run):
     whys = [one.why for one in score_run(run, [FIRST, SLIVER, OUT])]
     assert whys[0] is None
-    assert "smaller than half a cell" in whys[1]
+    assert "less than half of every cell" in whys[1]
     assert "outside the picture" in whys[2]
     assert [one.empty for one in score_run(run, [FIRST, SLIVER, OUT])] == [False, False, True]
 

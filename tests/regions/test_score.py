@@ -113,20 +113,6 @@ def test_iou_at_mass_takes_the_smallest_set_by_brute_force():
         assert scores(values, inside.astype(float), "iou")["iou"] == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize(
-    ("values", "cover", "undefined"),
-    [
-        (np.zeros(4), [1.0, 0, 0, 0], set(REGION_MEASURES)),
-        (np.full(4, np.nan), [1.0, 0, 0, 0], set(REGION_MEASURES)),
-        ([1.0, 2, 3, 4], np.zeros(4), set(REGION_MEASURES) - {"chance"}),
-        ([1.0, 2, 3, 4], np.ones(4), {"auc"}),
-    ],
-)
-def test_what_means_nothing_is_not_a_number(values, cover, undefined):
-    found = scores(values, np.asarray(cover))
-    assert {name for name, value in found.items() if np.isnan(value)} == undefined
-
-
 def test_many_maps_and_regions_at_once_score_as_one_by_one():
     rng = np.random.default_rng(2)
     maps, covers = rng.random((3, 4, 20)), rng.random((2, 20))

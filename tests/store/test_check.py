@@ -94,7 +94,7 @@ def test_a_lost_picture_is_named_and_healed_by_saving_it_again(filled, run, harm
     assert found.lost == ("The picture “picture” of case 1 is lost: open that picture and ask again to restore it.",)
     with pytest.raises(StoreError, match="is missing"):
         load_case(filled, 1)
-    add_region(filled, run.case.pictures[0], REGION)
+    add_region(filled, run.case.pictures[0], Region("mast", REGION.shapes))
     assert check(filled).clean
     assert load_case(filled, 1) == run.case
 

@@ -1,13 +1,15 @@
 """Conversations and videos come back whole, and what older stores hold is found as before."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from qwenvl_debug.case import Case, Turn
+from qwenvl_debug.case import Case, Picture, Turn
 from qwenvl_debug.maps import turn_shares
-from qwenvl_debug.store import answer, find_run, load_case, load_run, open_store, save_case
+from qwenvl_debug.store import answer, find_picture, find_run, load_case, load_run, open_store, save_case
 from tests.store.hand_made import save_case_as_before
 
 FOUR = {"max_new_tokens": 4}
@@ -33,6 +35,19 @@ def test_frames_come_back_as_the_frames_of_a_video(store):
     video = Case(frames, "What happens?", seconds=(0, 0.5, 1, 1.5))
     assert load_case(store, save_case(store, video)) == video
     assert save_case(store, video) != save_case(store, replace(video, seconds=()))
+
+
+def test_a_photo_keeps_the_exif_orientation_that_was_applied_to_it(store):
+    exif, photo = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20), "red").save(photo, "JPEG", exif=exif)
+    case = Case([photo.getvalue(), np.zeros((9, 9, 3), np.uint8)], "Which?")
+    kept = load_case(store, save_case(store, case)).pictures
+    assert kept == case.pictures
+    assert [picture.orientation for picture in kept] == [6, 1]
+    found = find_picture(store, case.pictures[0].sha256)
+    assert (found.size, found.orientation) == ((20, 30), 6)
+    assert Picture.open(found).orientation == 6
 
 
 def test_a_run_of_a_conversation_is_found_again_and_no_other_is(store, model, case, talk):

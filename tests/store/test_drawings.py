@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.regions import Ellipse, Mask, Rectangle, Region
+from qwenvl_debug.regions.names import free_name
 from qwenvl_debug.store import (
     Change,
     add_region,
@@ -20,7 +21,6 @@ from qwenvl_debug.store import (
     open_store,
     save_case,
 )
-from qwenvl_debug.store.drawing_rows import free_name
 from tests.store.hand_made import save_case_as_before
 
 SPHERES = Region("spheres", Ellipse(20, 20, 5, 5))

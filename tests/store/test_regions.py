@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sqlalchemy.orm.exc import StaleDataError
 
-from qwenvl_debug.errors import ChangedMeanwhile
+from qwenvl_debug.errors import ChangedMeanwhile, RegionError
 from qwenvl_debug.regions import Brush, Ellipse, Mask, Polygon, Rectangle, Region
 from qwenvl_debug.store import add_region, change_region, check, delete_region, files, load_picture, regions_of
 from qwenvl_debug.store.tables import RegionRow
@@ -40,6 +40,19 @@ def test_regions_come_in_the_order_they_were_added_and_only_on_their_picture(sto
     changed = change_region(store, first, Region("c", SHAPES[4]))
     assert regions_of(store, case.pictures[0]) == (changed, second)
     assert regions_of(store, case.pictures[1]) == (other,)
+
+
+def test_a_name_that_the_picture_has_already_is_refused_and_nothing_is_kept(store, case):
+    picture = case.pictures[0]
+    spheres, mast = (add_region(store, picture, Region(name, SHAPES[1])) for name in ("spheres", "mast"))
+    for name in ("spheres", " spheres "):
+        with pytest.raises(RegionError, match=r"^The picture has a region “ ?spheres ?” already: [^\n]*\.$"):
+            add_region(store, picture, Region(name, SHAPES[3]))
+    with pytest.raises(RegionError, match="already"):
+        change_region(store, mast, Region("spheres", SHAPES[3]))
+    assert regions_of(store, picture) == (spheres, mast)
+    change_region(store, mast, Region("mast", SHAPES[3]))
+    add_region(store, case.pictures[1], Region("spheres", SHAPES[1]))
 
 
 def test_the_second_window_to_change_a_region_is_told_and_overwrites_nothing(store, picture):
@@ -79,10 +92,10 @@ def test_a_change_that_does_not_wait_for_its_turn_is_noticed_by_the_database(sto
 
 
 def test_the_masks_of_a_region_go_with_it_unless_another_has_the_same(store, picture):
-    two = [add_region(store, picture, Region("spheres", SHAPES)) for _ in range(2)]
+    two = [add_region(store, picture, Region(name, SHAPES)) for name in ("spheres", "balls")]
     assert len(list(files.names(store.folder))) == 2  # the picture and the masks
     delete_region(store, two[0])
     assert regions_of(store, picture) == (two[1],)
-    change_region(store, two[1], Region("spheres", SHAPES[1]))
+    change_region(store, two[1], Region("balls", SHAPES[1]))
     assert len(list(files.names(store.folder))) == 1
     assert check(store, abandoned=0).clean

@@ -11,7 +11,8 @@ from qwenvl_debug.errors import StoreError
 from qwenvl_debug.regions import Ellipse, Mask, Rectangle, Region
 from qwenvl_debug.regions.record import from_record, to_record
 from qwenvl_debug.settings import read_settings
-from qwenvl_debug.store import drawing_of, open_store
+from qwenvl_debug.store import add_region, drawing_of, open_store
+from qwenvl_debug.store.tables import RegionRow
 from qwenvl_debug.ui import archive
 from qwenvl_debug.ui.drawing_messages import Drawing, received
 
@@ -214,7 +215,45 @@ def test_pictures_that_are_not_shown_cannot_be_drawn_on():
 
 
 def test_a_record_that_cannot_be_used_is_named_and_the_others_stay():
-    drawing = Drawing(1, (RECORD, RECORD | {"shapes": [{"kind": "rectangle", "x": "left"}]}))
+    drawing = Drawing(1, (RECORD, RECORD | {"name": "box", "shapes": [{"kind": "rectangle", "x": "left"}]}))
     regions, wrong = drawing.regions()
     assert [region.name for region in regions] == ["spheres"]
-    assert wrong == ("The rectangle of region “spheres” has no x that can be used.",)
+    assert wrong == ("The rectangle of region “box” has no x that can be used.",)
+
+
+def names_shown(window: Window) -> list[str]:
+    return [region.name for region in window.app.session_state.shown.regions()[0]]
+
+
+def test_two_windows_that_draw_a_region_of_one_name_see_two_names():
+    one, other = Window(), Window()
+    one.send((SPHERES, "k1", "c1", None, []))
+    other.send((Region("spheres", (Rectangle(5, 5, 5, 5),)), "k2", "d1", None, []))
+    assert [region.name for region in stored().values()] == ["spheres", "spheres 2"]
+    assert names_shown(one.run()) == names_shown(other.run()) == ["spheres", "spheres 2"]
+    assert {row["key"]: row.get("name") for row in other.told["regions"]}["k2"] == "spheres 2", "its browser is told"
+
+
+def test_regions_put_or_given_under_one_name_get_names_of_their_own():
+    twin = Region("spheres", (Rectangle(9, 9, 3, 3),))
+    one = Window(given=[SPHERES, twin])
+    assert names_shown(one) == ["spheres", "spheres 2"]
+    one.run(put=[SPHERES, MAST, twin])
+    assert sorted(names_shown(one)) == ["mast", "spheres", "spheres 2"]
+    assert sorted(region.name for region in stored().values()) == ["mast", "spheres", "spheres 2"]
+    one.run(put=[SPHERES, MAST, twin])
+    assert len(stored()) == 3
+
+
+def test_two_of_one_name_from_an_older_store_are_shown_under_two_and_can_both_be_replaced():
+    store = open_store(read_settings())
+    with_two = add_region(store, picture(), SPHERES), add_region(store, picture(), Region("mast", SPHERES.shapes))
+    with store.writing() as session:
+        row = session.get(RegionRow, with_two[1].id)
+        row.record = {**row.record, "name": "spheres"}
+    store.close()
+    one = Window()
+    assert names_shown(one) == ["spheres", "spheres 2"]
+    assert [row["name"] for row in one.told["regions"]] == ["spheres", "spheres 2"]
+    one.run(put=[MAST])
+    assert list(stored().values()) == [MAST]

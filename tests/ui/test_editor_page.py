@@ -1,6 +1,9 @@
 """The Regions page runs on a pair with known answers: it says what the scores of the drawn regions are."""
 
+import io
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +18,7 @@ from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import archive, pairs, work
 from qwenvl_debug.ui.answers import Answers
 from qwenvl_debug.ui.drawings import Drawing
+from qwenvl_debug.ui.region_files import masks_zip
 from tests.ui.hand_made import HandRun, make_run
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +130,7 @@ def test_regions_come_in_from_files_and_everything_left_out_is_said(pair):
     app = page().run()
     sha, size = Picture.open(pair.correct).sha256, (60, 40)
     theirs = [Region("spheres", (Rectangle(1, 2, 30, 20),)), Region("sky", (Ellipse(9, 9, 5, 5),))]
-    coco = json.dumps(to_coco(theirs, size, "x")).encode()
+    coco = json.dumps(to_coco(theirs, size, "correct.png")).encode()
     app = bring(app, ("theirs.json", coco), ("notes.json", b"hello"))
     assert not app.exception
     names = [region.name for region in app.session_state["drawings"][sha].regions()[0]]
@@ -134,6 +138,83 @@ def test_regions_come_in_from_files_and_everything_left_out_is_said(pair):
     assert app.success[0].value.startswith("2 regions added to the correct picture")
     assert any("this is neither PNG nor JSON" in one.value for one in app.caption)
     assert app.selectbox(key="regions_name").value == "sky"
+
+
+def warned(app):
+    return [one.value for one in app.warning]
+
+
+def test_a_file_about_another_image_is_asked_about_before_anything_is_added(pair):
+    app = page().run()
+    sha = Picture.open(pair.correct).sha256
+    coco = json.dumps(to_coco([Region("dog", (Rectangle(1, 2, 30, 20),))], (60, 40), "dog.png")).encode()
+    bring(app, ("dog.json", coco), ("again.json", coco))
+    assert not app.exception
+    assert len(app.session_state["drawings"][sha].records) == 1, "nothing is added yet"
+    (question,) = warned(app)
+    assert question.startswith("dog.json\\: The file has no image called correct.png")
+    assert question.endswith("is dog.png. 1 more file to decide about after this.")
+    app.button(key="regions_answer_add").click().run()
+    assert [one["name"] for one in app.session_state["drawings"][sha].records] == ["spheres", "dog"]
+    assert warned(app)[0].startswith("again.json")
+    app.button(key="regions_answer_drop").click().run()
+    assert not app.exception
+    assert warned(app) == []
+    assert len(app.session_state["drawings"][sha].records) == 2
+    assert app.success[0].value.startswith("1 region added to the correct picture")
+
+
+def test_of_several_images_of_the_size_one_is_chosen_on_the_page(pair):
+    app = page().run()
+    sha = Picture.open(pair.correct).sha256
+    coco = to_coco(
+        [Region("a", (Rectangle(1, 2, 30, 20),)), Region("b", (Rectangle(3, 4, 30, 20),))], (60, 40), "a.png"
+    )
+    coco["images"].append({**coco["images"][0], "id": 2, "file_name": "b.png"})
+    coco["annotations"][1]["image_id"] = 2
+    bring(app, ("two.json", json.dumps(coco).encode()))
+    assert app.selectbox(key="regions_answer").options == ["a.png", "b.png"]
+    app.selectbox(key="regions_answer").select("b.png").run()
+    app.button(key="regions_answer_add").click().run()
+    assert not app.exception
+    assert [one["name"] for one in app.session_state["drawings"][sha].records] == ["spheres", "b"]
+    assert any("Not imported: 1 annotation of 1 other image" in one.value.replace("\\", "") for one in app.caption)
+
+
+def test_a_photo_that_exif_turns_asks_for_the_frame_and_turns_the_regions(pair):
+    """Of an upside-down photo neither the size nor the coordinates tell."""
+    picture = replace(Picture.open(pair.correct), orientation=3)
+    coco = json.dumps(to_coco([Region("dog", (Rectangle(0, 0, 30, 20),))], (60, 40), "correct.png"))
+    coco = coco.replace("qwenvl_debug", "other")  # as another tool wrote it
+    file = SimpleNamespace(name="dog.json", file_id="1", getvalue=coco.encode)
+
+    def popover(picture, file):
+        import streamlit as st
+
+        from qwenvl_debug.ui import drawings, region_files
+
+        st.session_state.setdefault(region_files.SAID, region_files.Taken())
+        if region_files.SAID + "_once" not in st.session_state:
+            st.session_state[region_files.SAID + "_once"] = st.session_state["field"] = [file]
+            region_files._take("field", "correct", picture)
+        region_files.popover((picture, picture))
+        drawings.load(picture.sha256)
+
+    app = AppTest.from_function(popover, args=(picture, file)).run()
+    assert not app.exception
+    assert "turned by 180° by EXIF" in app.warning[0].value
+    app.selectbox(key="regions_answer").select("stored").run()
+    app.button(key="regions_answer_add").click().run()
+    assert not app.exception
+    (record,) = app.session_state["drawings"][picture.sha256].records
+    assert np.ptp(record["shapes"][0]["points"], axis=0).tolist() == [30, 20]
+    assert np.min(record["shapes"][0]["points"], axis=0).tolist() == [30, 20], "the top left is the bottom right"
+    assert any("turned by 180° as EXIF says" in one.value for one in app.caption)
+
+
+def test_files_of_other_tools_are_told_what_to_export_instead(pair):
+    app = bring(page().run(), ("cvat.xml", b"<annotations><version>1.1</version>"))
+    assert any("export the task as COCO 1.0" in one.value for one in app.caption)
 
 
 def test_a_file_that_the_browser_tells_of_twice_is_taken_once(pair):
@@ -161,7 +242,7 @@ def test_a_picture_takes_a_hundred_regions_and_says_what_was_too_much(pair):
     app = page().run()
     sha = Picture.open(pair.correct).sha256
     many = [Region(f"r{number}", (Rectangle(number % 50, 2, 3, 3),)) for number in range(105)]
-    app = bring(app, ("many.json", json.dumps(to_coco(many, (60, 40), "x")).encode()))
+    app = bring(app, ("many.json", json.dumps(to_coco(many, (60, 40), "correct.png")).encode()))
     assert not app.exception
     assert len(app.session_state["drawings"][sha].records) == 100
     said = [one.value for one in app.caption if "at most 100 regions" in one.value]
@@ -170,7 +251,7 @@ def test_a_picture_takes_a_hundred_regions_and_says_what_was_too_much(pair):
     assert any("more regions: choose one above" in one.value for one in app.caption)
 
 
-def test_two_regions_of_one_name_are_both_scored_and_the_page_says_so(pair):
+def test_two_regions_of_one_name_are_both_scored_under_names_of_their_own(pair):
     app = page().run()
     sha = Picture.open(pair.failing).sha256
     before = app.session_state["drawings"][sha]
@@ -179,7 +260,6 @@ def test_two_regions_of_one_name_are_both_scored_and_the_page_says_so(pair):
     app.run()
     assert not app.exception
     assert app.selectbox(key="regions_name").options == ["spheres", "spheres 2"]
-    assert any("several regions are called “spheres”" in one.value for one in app.caption)
 
 
 def test_a_layer_without_a_map_and_a_region_outside_the_picture_have_no_numbers(pair):
@@ -208,3 +288,19 @@ def test_the_link_chooses_region_layer_head_and_measure_once(pair):
     assert [app.session_state[f"regions_{name}"] for name in ("layer", "head", "shown", "asks")] == [2, 1, "lift", "q"]
     app.slider(key="regions_layer").set_value(0).run()
     assert app.session_state["regions_layer"] == 0
+
+
+def test_imported_regions_get_names_of_their_own_and_accents_as_they_are_typed(pair):
+    app = page().run()
+    sha, size = Picture.open(pair.correct).sha256, (60, 40)
+    theirs = [Region(name, (Rectangle(1, 2, 30, 20),)) for name in ("spheres", "e\u0301te\u0301", " mast  top ")]
+    app = bring(app, ("theirs.json", json.dumps(to_coco(theirs, size, "correct.png")).encode()))
+    assert not app.exception
+    names = [region.name for region in app.session_state["drawings"][sha].regions()[0]]
+    assert names == ["spheres", "spheres 2", "\u00e9t\u00e9", "mast top"]
+
+
+def test_masks_of_names_that_differ_in_case_alone_are_two_files_everywhere():
+    regions = [Region(name, (Rectangle(0, 0, 3, 3),)) for name in ("Cat", "cat", "a/b", "a-b", "A-B 2")]
+    with zipfile.ZipFile(io.BytesIO(masks_zip(regions, (6, 4)))) as archive:
+        assert archive.namelist() == ["Cat.png", "cat 2.png", "a-b.png", "a-b 3.png", "A-B 2.png"]

@@ -1,5 +1,6 @@
 """What the Regions page says of drawn regions, held to maps that can be worked out by hand."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -172,7 +173,11 @@ def test_a_card_says_how_many_other_places_score_less_or_why_none_do():
     said = card(scores, "spot", 0, 0, (here, there))
     assert f"more than {less - 3} of 100<" in said
     assert "more than none of 100<" in said, "places that tie are not less"
-    assert "from edge to edge" in card(scores, "whole", 0, 0, (wholes, None))
+    assert "covers the whole picture" in card(scores, "whole", 0, 0, (wholes, None))
+    assert "overlaps itself by more than half" in card(scores, "spot", 0, 0, (wholes, spots))
+    few = card(scores, "spot", 0, 0, (spots[:37], spots))
+    assert re.search(r">more than (all|\d+ of) 37</span> <span[^>]*>only 37 possible<", few)
+    assert few.count("possible") == 1
 
 
 def test_gallery_masks_become_regions_and_what_was_asked_about_is_to_be_looked_at(tmp_path):
@@ -186,3 +191,35 @@ def test_gallery_masks_become_regions_and_what_was_asked_about_is_to_be_looked_a
     star, heart = truth(pair, "correct")
     assert (star.expect, heart.expect) == ("look", "measure")
     np.testing.assert_array_equal(star.shapes[0].pixels, pixels > 0)
+
+
+def test_a_region_that_covers_the_whole_picture_has_no_score_and_the_card_says_why():
+    """Every map would have a mass of 1 there."""
+    whole = Region("whole", (Rectangle(0, 0, 100, 80),))
+    scores = scored((whole, FIRST_CELL), (whole, FIRST_CELL))
+    assert scores.most_telling() == "spheres"
+    reason = "covers the whole picture, so every map would score the same"
+    assert card(scores, "whole", 0, -1).count(reason) == 2 * 8
+    none = np.empty((0, 4), np.float32)
+    assert card(scores, "whole", 0, -1, (none, none)).count(reason) == 2 * 10
+    assert "No layer has a score" in region_reading(scores, "whole")
+    for shown in ("mass", "lift"):
+        region_charts.layer_chart(scores, "whole", shown, 0).to_dict()
+        assert region_charts.describe(scores, "whole", "layers", shown)
+        for which in region_charts.head_maps(scores, "whole"):
+            region_charts.head_chart(scores, "whole", which, shown, (0, -1)).to_dict()
+            assert region_charts.describe(scores, "whole", which, shown)
+    assert len(scores.head_table("whole")) == 6
+
+
+def test_a_dash_gives_the_reason_of_its_own_measure():
+    """A thin region on an even map: NSS is undefined for another reason than the measures that count cells."""
+    thin = Region("thin", (Rectangle(0, 0, 10, 80),))
+    even = map_stack(make_run(WORD, [0.1, 0.1, 0.1, 0.1]))
+    html = card(scored((thin,), (), (even, even)), "thin", 0, -1)
+    row = next(part for part in html.split("<tr>") if 'data-measure="nss"' in part)
+    assert "The map is even" in row
+    row = next(part for part in html.split("<tr>") if 'data-measure="auc"' in part)
+    assert "covers less than half of every cell" in row
+    assert "use mass, lift or NSS" in row
+    assert ">10 %<" in html

@@ -53,7 +53,7 @@ def test_outlines_carry_name_colour_and_expectation_and_leave_out_what_is_not_on
     assert [(one["name"], one["expect"], one["colour"]) for one in found] == [
         ("ring", "look", region_overlay.COLOURS[0]),
         ("disc", "avoid", region_overlay.COLOURS[1]),
-        ("ring", "look", "#112233"),
+        ("ring 2", "look", "#112233"),
     ]
 
 

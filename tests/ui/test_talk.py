@@ -180,3 +180,29 @@ def test_boxes_of_one_name_are_told_apart():
     found = region_boxes.boxes_on(run, 0)
     assert [(one.name, one.shapes[0].x) for one in found] == [("apple", 0), ("apple 2", 50)]
     assert region_boxes.boxes_on(run, 1) == []
+
+
+def test_the_regions_page_offers_boxes_and_says_which_it_could_not_read(monkeypatch):
+    def run(answer):
+        case = Case(np.zeros((100, 100, 3), np.uint8), "Where?")
+        grids = (SimpleNamespace(rows=5, cols=5),)
+        return SimpleNamespace(answer=answer, case=case, provenance=SimpleNamespace(family="Qwen3-VL"), grids=grids)
+
+    boxes = '[{"bbox_2d": [100, 100, 500, 500], "label": "cat"}, {"point_2d": [500, 500], "label": "nose"}]'
+    answers = SimpleNamespace(correct=run(boxes), failing=run('{"bbox_2d": [0.1, 0.1, 0.5, 0.5]}'))
+    choice = SimpleNamespace(pictures=[side.case.pictures[0] for side in vars(answers).values()], picture=0)
+    job = SimpleNamespace(result=answers)
+    monkeypatch.setattr(region_boxes, "worker", lambda: SimpleNamespace(find=lambda scope: job))
+    monkeypatch.setattr(region_boxes, "scope_of", lambda model, choice: ())
+
+    def offer(choice):
+        from qwenvl_debug.ui import region_boxes
+
+        region_boxes.offer("micro", choice)
+
+    app = AppTest.from_function(offer, args=(choice,)).run()
+    assert not app.exception
+    (button,) = app.button
+    assert button.label == "Add 1 box and 1 point of the correct answer as regions"
+    (caption,) = app.caption
+    assert caption.value.startswith("failing answer\\: 1 box with coordinates between 0 and 1")

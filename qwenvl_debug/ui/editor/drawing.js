@@ -42,9 +42,10 @@ function differences(before, after) {
     .map(key => ({ key, ...(was.get(key) ?? { region: null, place: 0 }) }))
 }
 
-function settle(editor, sha, regions) {
+function settle(editor, sha, wanted) {
   const drawing = editor.drawings.get(sha)
   const before = new Map(drawing.regions.map(region => [region.key, region]))
+  const regions = withOwnNames(wanted, region => before.get(region.key) !== region)
   for (const region of regions) {
     if (before.get(region.key) === region) continue
     drawing.marks[region.key] = drawing.gone[region.key]
@@ -81,14 +82,30 @@ function stepBack(editor, from, to) {
   editor.say(from === "undo" ? "Undone" : "Done again")
 }
 
+/** What two names that look the same have in common, as in Python's `regions/names.py`. */
+function nameKey(name) {
+  return name.trim().split(/\s+/).join(" ").normalize("NFC")
+}
+
 /** A name that no other region of this picture has. */
 function freeName(regions, wanted, except = -1) {
-  const taken = new Set(regions.filter((_, number) => number !== except).map(region => region.name))
-  if (!taken.has(wanted)) return wanted
-  const stem = wanted.replace(/ \d+$/, "")
+  const taken = new Set(regions.filter((_, number) => number !== except).map(region => nameKey(region.name)))
+  if (!taken.has(nameKey(wanted))) return wanted
+  const stem = wanted.replace(/\s+\d+\s*$/, "")
   let number = 2
-  while (taken.has(`${stem} ${number}`)) number++
+  while (taken.has(nameKey(`${stem} ${number}`))) number++
   return `${stem} ${number}`
+}
+
+/** The regions, each with a name of its own; where two have one name, a later one of `isMine` gets another. */
+function withOwnNames(regions, isMine) {
+  const result = [...regions]
+  result.forEach((region, number) => {
+    const isTaken = result.some((other, at) =>
+      at !== number && (at < number || !isMine(other)) && nameKey(other.name) === nameKey(region.name))
+    if (isTaken && isMine(region)) result[number] = { ...region, name: freeName(result, region.name, number) }
+  })
+  return result
 }
 
 function newRegion(regions, shapes) {

@@ -173,7 +173,8 @@ function merged(drawing, { changes, regions: rows, taken }) {
     delete gone[key]
     conflicts.delete(key)
   }
-  return { regions, foreign, lacks }
+  // a region that is drawn here and not kept yet makes way for one of the same name that is
+  return { regions: withOwnNames(regions, ({ key }) => Boolean(marks[key]?.trail)), foreign, lacks }
 }
 
 function regionOf({ change, ...region }, place) {

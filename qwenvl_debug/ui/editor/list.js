@@ -20,7 +20,7 @@ function makeRow(editor, panel, number) {
   find(".colour").onchange = event => alterRow(region => ({ ...region, colour: event.target.value }))
   find(".region-name").onchange = event => {
     const { regions } = editor.drawings.get(panel.sha)
-    const wanted = event.target.value.trim()
+    const wanted = nameKey(event.target.value) // so that both sides' names match however an accent was typed
     if (!wanted) {
       editor.say("A region needs a name.")
       event.target.value = regions[number].name

@@ -84,9 +84,12 @@ function drawRegionShares(viewer) {
     swatch.style.background = (sides[0] ?? sides[1]).colour
     line.append(swatch, element("b", "", name))
     sides.forEach((region, index) => {
-      const mass = region && massOn(mapAt(viewer.maps[index], viewer.layer, viewer.head), region.coverage)
+      const map = mapAt(viewer.maps[index], viewer.layer, viewer.head)
+      const mass = region && (region.undefined ? NaN : massOn(map, region.coverage))
       const words = region ? `${percent(mass)} (chance ${percent(region.chance)})` : "not drawn"
-      line.append(element("span", index === 0 ? "correct" : "failing", `${index === 0 ? "correct" : "failing"} ${words}`))
+      const part = element("span", index === 0 ? "correct" : "failing", `${index === 0 ? "correct" : "failing"} ${words}`)
+      part.title = region?.undefined ?? ""
+      line.append(part)
     })
     return line
   }))
