@@ -1,8 +1,8 @@
 """Is a diagnosis right? Judged on failures whose cause was planted: `python -m qwenvl_debug.micro.proof_causes`.
 
 Thresholds were chosen on the planted pairs of one range of scenes (`--choosing` shows them), and are judged on another.
-Beside each verdict stands what the difference in attention alone would have said. The twelve pairs of the gallery, whose
-causes nobody planted, are diagnosed last, each verdict with the numbers that it rests on.
+Beside each verdict stands what the difference in attention alone would have said. The twelve pairs of the gallery,
+whose causes nobody planted, are diagnosed last, each verdict with the numbers that it rests on.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def markdown(done: list[dict[str, Any]], diagnoses: list[tuple[str, str, Diagnos
     lines = [
         "# Is a diagnosis right?",
         "",
-        f"{len(done)} held-out scenes that the bundled model answers rightly were sabotaged in a known way, and diagnosed "
-        "from the two runs and the region alone. Thresholds were chosen on other scenes.",
+        f"{len(done)} held-out scenes that the bundled model answers rightly were sabotaged in a known way, and "
+        "diagnosed from the two runs and the region alone. Thresholds were chosen on other scenes.",
         "",
         f"The verdict is right in **{right:.1%}** of them (goal: 90 %), and wrong, rather than undecided, in "
         f"**{wrong:.1%}** (goal: at most 3 %). The difference in attention alone would have named the cause in "
@@ -120,12 +120,13 @@ def markdown(done: list[dict[str, Any]], diagnoses: list[tuple[str, str, Diagnos
     seconds = [one["seconds"] for one in done]
     lines += [
         "",
-        "What was planted: features of the region at the encoder's output, taken from an image without the object (*not "
-        "perceived*); the region's attention odds divided by 16 to 1,024 (*not attended*); another object's multiplied by "
-        "as much (*distracted*); the last prompt token's residual stream before the last layer or after it, from a case "
-        "with another answer (*overruled*); the object painted over in the image (*not in the image*); features of the "
-        "object as above, with another object marked as the region (*elsewhere*); nothing but, in every second pair of "
-        "any cause, 2 % more light (*nothing to explain*). Of several strengths the mildest that made the answer wrong.",
+        "What was planted: features of the region at the encoder's output, taken from an image without the object "
+        "(*not perceived*); the region's attention odds divided by 16 to 1,024 (*not attended*); another object's "
+        "multiplied by as much (*distracted*); the last prompt token's residual stream before the last layer or after "
+        "it, from a case with another answer (*overruled*); the object painted over in the image (*not in the image*); "
+        "features of the object as above, with another object marked as the region (*elsewhere*); nothing but, in "
+        "every second pair of any cause, 2 % more light (*nothing to explain*). Of several strengths the mildest that "
+        "made the answer wrong.",
         "",
         f"A diagnosis took {np.median(seconds):.1f} s in the median, {np.max(seconds):.1f} s at most.",
         "",
