@@ -26,6 +26,7 @@ LEAST_OVERLAP, MOST_SCALE = 0.05, 12.0
 STILL = 1.0  # pixels (of the copies) that a picture may seem to have moved and still be laid edge on edge
 SURE = 0.85  # agreement from which on nothing else needs to be tried
 NO_BETTER = 0.97  # agreement that points alone reach, and pixels would not improve
+EQUAL = 1.5  # grey levels by which pictures may differ, root mean square, and still be the same one
 BETTER = 0.03  # by how much a less simple way of laying must agree better to be believed
 
 
@@ -60,6 +61,19 @@ class Work:
     def edges(self) -> np.ndarray:
         (h, w), (other_h, other_w) = (grey.shape for grey in self.grey)
         return to_centres(np.diag([other_w / w, other_h / h, 1.0]))
+
+    def nearly_equal(self) -> bool:
+        """Whether the pictures are of one size and equal, pixel by pixel, but for light and contrast and what saving and
+        rounding do.
+
+        On plain pictures rounding is all the fine detail there is, and detail alone would not agree.
+        """
+        left, right = (grey.astype(np.float32).reshape(-1) for grey in self.grey)
+        if self.sizes[0] != self.sizes[1] or left.std() < EQUAL or right.std() < EQUAL:
+            return False
+        gain = float(((left - left.mean()) * (right - right.mean())).mean() / left.var())
+        rest = right - right.mean() - gain * (left - left.mean())
+        return gain > 0 and float(rest.std()) <= EQUAL
 
     def hypothesis(self, homography: np.ndarray, registration: Registration | None = None) -> Way:
         """Hold a homography against the pixels."""
