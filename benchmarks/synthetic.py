@@ -53,7 +53,7 @@ def synthetic_run(seed: int, picture: Picture, question: str = "Which tower is t
         grids=(Grid(ROWS, COLS, cells, 0),),
         trace=trace,
         vision=(),
-        provenance=Provenance("synthetic", str(seed), "none", {}, {}, None, "2026-01-01T00:00:00+00:00", 0.0),
+        provenance=Provenance("synthetic", "1", "none", {}, {}, None, "2026-01-01T00:00:00+00:00", float(seed)),
     )
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         question_query,
         row_shares,
         span_query,
+        thoughts_query,
         turn_shares,
         word_query,
     )
@@ -91,6 +92,7 @@ _HOME = {
     "score_table": "regions",
     "shared_words": "compare",
     "span_query": "maps",
+    "thoughts_query": "maps",
     "sweep": "compare",
     "turn_shares": "maps",
     "unread_boxes": "regions",
@@ -140,6 +142,7 @@ __all__ = [
     "shared_words",
     "span_query",
     "sweep",
+    "thoughts_query",
     "turn_shares",
     "unread_boxes",
     "word_query",

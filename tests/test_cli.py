@@ -18,6 +18,7 @@ from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.compare import compare
 from qwenvl_debug.maps import AttentionMap, Query
 from qwenvl_debug.model import load_model
+from tests.model.published import QWEN3_5
 from tests.model.tiny import tiny_checkpoint
 
 QUESTION = "Where is the cat?"
@@ -66,7 +67,9 @@ def test_ask_prints_the_question_the_tokens_and_the_layers(folder, capsys):
 def test_ask_with_a_target_tells_how_likely_it_was(folder, capsys):
     assert cli.main(arguments(folder, "ask", folder / "clear.png", QUESTION, "--target", "东方明珠", "--json")) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["target"] == printed["answer"] == "东方明珠"
+    assert printed["target"] == "东方明珠"
+    assert printed["answer"] is printed["right"] is None  # it was fed in: the model did not say it
+    assert printed["forced"] is True
     assert all(0 < token["probability"] < 1 for token in printed["tokens"] if token["kind"] == "answer")
 
 
@@ -185,6 +188,43 @@ def test_doctor_passes_on_a_sound_model(folder, capsys):
     assert report["self_test"]["passed"] is True
     assert report["model"]["layers_with_maps"] == [1, 4]
     assert report["versions"]["torch"]
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory):
+    """A folder with a checkpoint that thinks first, unless it is told not to."""
+    folder = tmp_path_factory.mktemp("thinker")
+    (tiny_checkpoint(folder / "model", "qwen3_vl") / "chat_template.jinja").write_text(QWEN3_5)
+    Image.fromarray(np.full((60, 90, 3), 120, np.uint8)).save(folder / "clear.png")
+    return folder
+
+
+def test_thinking_is_turned_off_on_the_command_line(thinker, capsys):
+    printed = {}
+    for more in ([], ["--no-thinking"]):
+        assert (
+            cli.main(arguments(thinker, "ask", thinker / "clear.png", QUESTION, "--expect", "cat", "--json", *more))
+            == 0
+        )
+        printed[len(more)] = json.loads(capsys.readouterr().out)
+    assert [printed[n]["cut"] for n in (0, 1)] == ["thoughts", "answer"]
+    assert [printed[n]["right"] for n in (0, 1)] == [None, False]
+    assert printed[1]["provenance"]["settings"]["thinking"] is False
+    assert cli.main(arguments(thinker, "ask", thinker / "clear.png", QUESTION)) == 0
+    assert "cut in its thoughts: raise --max-new-tokens, or turn thinking off" in capsys.readouterr().out
+    sweep = ("sweep", thinker / "clear.png", QUESTION, "--expect", "cat", "--change", "fog", "--strengths", "0.5")
+    assert cli.main(arguments(thinker, *sweep)) == 0
+    assert "cut in its thoughts" in capsys.readouterr().out
+
+
+def test_doctor_names_the_chat_template_and_whether_the_model_thinks(thinker, folder, capsys):
+    assert cli.main(arguments(thinker, "doctor")) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "chat template" in line)
+    assert "chat_template.jinja (" in line
+    assert line.endswith("thinks before it answers (--thinking, --no-thinking)")
+    assert cli.main(arguments(folder, "doctor")) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "chat template" in line)
+    assert "thinks" not in line
 
 
 def test_doctor_fails_when_the_answer_with_recording_differs(folder, capsys, monkeypatch):

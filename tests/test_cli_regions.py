@@ -115,13 +115,16 @@ def test_compare_with_regions_prints_and_writes_both_sides_beside_chance(call, m
     code, printed = call("compare", *sides, *regions, "--out", tmp_path, "--json")
     assert code == 0
     runs = [model.ask(Case(folder / f"{name}.png", QUESTION), max_new_tokens=2) for name in ("clear", "fog")]
-    discs = tuple(Region("disc", Ellipse(x, 60, 40, 40)) for x in (90, 200))
-    expected = compare(*runs, regions=[Region("all", Rectangle(0, 0, 130, 120)), discs])
+    left, right = (Region("disc", Ellipse(x, 60, 40, 40)) for x in (90, 200))
+    whole = Region("all", Rectangle(0, 0, 130, 120))
+    expected = compare(*runs, regions=whole, left_regions=left, right_regions=right)
     made = json.loads(printed.out)
     assert [one["name"] for one in made["regions"]] == ["all", "disc"]
     assert made["layers"][1]["left_mass_disc"] == pytest.approx(expected.regions[1].left_mass[1, -1], rel=1e-4)
     assert made["layers"][4]["right_mass_all"] == pytest.approx(expected.regions[0].right_mass[4, -1], rel=1e-4)
     assert made["regions"][0]["correct"]["chance"] == pytest.approx(0.5)
+    assert made["regions"][0]["carried"] == expected.regions[0].sided.said
+    assert [one["carried_to"] for one in made["regions"]] == ["failing", None]
     with (tmp_path / "layers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[4]["right_chance_disc"]) == pytest.approx(expected.regions[1].right_chance)

@@ -93,6 +93,8 @@ def contrast(failing: Run, correct: Run | None = None, expected: str | None = No
     """
     if failing.target is not None:
         raise CauseError("This run was fed its answer: use the run in which the model answered by itself.")
+    if failing.cut == "thoughts":
+        raise CauseError("This run was cut in its thoughts and gave no answer: raise max_new_tokens and ask again.")
     model = failing.model
     if model is None:
         raise CauseError("This run was read from a file and holds no model: ask the case again first.")
@@ -119,10 +121,8 @@ def contrast(failing: Run, correct: Run | None = None, expected: str | None = No
 
 
 def lead_of(run: Run) -> tuple[int, ...]:
-    """Token ids that a run wrote before its answer began, such as a thinking model's thoughts."""
-    first = run.last_prompt + 1
-    start = next((token.index for token in run.tokens if token.probability is not None), first)
-    return tuple(token.id for token in run.tokens[start:first])
+    """Token ids that a run wrote before its answer began: a thinking model's thoughts."""
+    return tuple(run.tokens[index].id for index in run.thought_tokens)
 
 
 def _ids(run: Run) -> list[int]:

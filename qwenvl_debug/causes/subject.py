@@ -39,7 +39,7 @@ class Subject:
         self, run: Run, contrast: Contrast, cancel: Event | None = None, states: Sequence[int] | None = None
     ) -> None:
         self.run, self.contrast, self.cancel, self.model = run, contrast, cancel, run.model
-        self.asked = prompt(self.model, run.case)
+        self.asked = prompt(self.model, run.case, run.thinking)
         base = [tap for one in run.interventions for tap in one.taps(self.model, self.asked)]
         fed = (*lead_of(run), *contrast.common)
         self.pass_ = Replay(self.model, self.asked, fed, base=base, states=states, cancel=cancel)

@@ -22,7 +22,16 @@ def add_answer(parser: argparse.ArgumentParser) -> None:
     """What every command takes that has a model answer."""
     parser.add_argument("--expect", metavar="TEXT", help="the right answer, to be told whether it was given")
     parser.add_argument(
-        "--max-new-tokens", type=_positive, default=64, metavar="N", help="longest answer, in tokens (default: 64)"
+        "--max-new-tokens",
+        type=_positive,
+        metavar="N",
+        help="longest answer, in tokens, thoughts included (default: 64, and 2048 more where the model thinks first)",
+    )
+    parser.add_argument(
+        "--thinking",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="have a thinking model think first, or answer at once (default: as its chat template does)",
     )
 
 

@@ -47,7 +47,11 @@ def run(options: argparse.Namespace) -> int:
     case = _case(options)
     model = load(options)
     found = model.ask(
-        case, target=options.target, max_new_tokens=options.max_new_tokens, progress=progress("Answering")
+        case,
+        target=options.target,
+        max_new_tokens=options.max_new_tokens,
+        thinking=options.thinking,
+        progress=progress("Answering"),
     )
     give(
         options,

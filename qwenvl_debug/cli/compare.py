@@ -11,7 +11,7 @@ import numpy as np
 
 from qwenvl_debug.cli.arguments import add_answer, add_json, add_model, load
 from qwenvl_debug.cli.output import DONE, about, give, output_folder, progress
-from qwenvl_debug.cli.region_arguments import SHAPES, add_region, paired
+from qwenvl_debug.cli.region_arguments import SHAPES, add_region, parsed
 from qwenvl_debug.compare.alignment import KINDS
 from qwenvl_debug.errors import QwenVLDebugError
 from qwenvl_debug.maps import NORMALISATIONS
@@ -53,11 +53,17 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="rank layers and heads above what harmless changes of the correct picture do; asks it six times more",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write overlays (PNG) and tables (CSV) here")
-    add_region(parser, "--region", f"measure this region on both sides, e.g. {SHAPES}")
     add_region(
-        parser, "--region-correct", "a region on the correct picture only, or with --region-failing of that name"
+        parser,
+        "--region",
+        f"measure this region of the correct picture on both; the alignment carries it to the failing one. {SHAPES}",
     )
-    add_region(parser, "--region-failing", "likewise on the failing picture")
+    add_region(
+        parser,
+        "--region-correct",
+        "a region drawn on the correct picture; with --region-failing of that name each has its own",
+    )
+    add_region(parser, "--region-failing", "a region drawn on the failing picture")
     add_answer(parser)
     add_model(parser)
     add_json(parser)
@@ -67,18 +73,27 @@ def run(options: argparse.Namespace) -> int:
     """Ask both, compare, write what was asked for and print the rest."""
     from qwenvl_debug.case import Case
     from qwenvl_debug.compare import compare as compare_runs
-    from qwenvl_debug.compare import noise_floor
+    from qwenvl_debug.compare import noise_floor, sided_regions, stated
     from qwenvl_debug.report.scores_text import masses_text
     from qwenvl_debug.report.text import comparison_text
 
     cases = [Case(picture, options.ask, expected=options.expect) for picture in (options.correct, options.failing)]
-    regions = paired(
-        options.region, options.region_correct, options.region_failing, *(case.pictures[0].size for case in cases)
-    )
+    sizes = [case.pictures[0].size for case in cases]
+    regions = {
+        "regions": parsed(options.region, sizes[0]),
+        "left_regions": parsed(options.region_correct, sizes[0]),
+        "right_regions": parsed(options.region_failing, sizes[1]),
+    }
+    sided_regions(stated("by region", *(case.pictures[0] for case in cases)), sizes, **regions)  # told before it works
     folder = output_folder(options.out)
     model = load(options)
     correct, failing = (
-        model.ask(case, max_new_tokens=options.max_new_tokens, progress=progress(f"Answering, {side} side"))
+        model.ask(
+            case,
+            max_new_tokens=options.max_new_tokens,
+            thinking=options.thinking,
+            progress=progress(f"Answering, {side} side"),
+        )
         for side, case in zip(("correct", "failing"), cases, strict=True)
     )
     comparison = compare_runs(
@@ -86,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         failing,
         target=None if options.own_answers else options.target or options.expect,
         normalisation=options.normalisation,
-        regions=regions or None,
+        **regions,
         alignment=None if options.align == "auto" else options.align.replace("-", " "),
     )
     if options.noise:
@@ -95,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
             query=comparison.left.query,
             normalisation=options.normalisation,
             neutral=comparison.neutral and comparison.neutral[0],
-            regions=regions or None,
+            regions=comparison.left_regions,
             progress=progress("Measuring the noise"),
         )
         comparison = comparison.with_noise(noise)

@@ -44,25 +44,6 @@ def parsed(texts: Sequence[str], size: Size) -> list[Region]:
     return regions
 
 
-def paired(
-    both: Sequence[str], correct: Sequence[str], failing: Sequence[str], correct_size: Size, failing_size: Size
-) -> list[Region | tuple[Region | None, Region | None]]:
-    """Regions of a comparison: those for both sides in pixels of the correct picture, the others side by side by name.
-
-    Raises:
-        RegionError: see `parsed`; or a name is given for both sides and for one.
-    """
-    shared = parsed(both, correct_size)
-    sides = [
-        {one.name: one for one in parsed(texts, size)}
-        for texts, size in ((correct, correct_size), (failing, failing_size))
-    ]
-    for one in shared:
-        if one.name in sides[0] or one.name in sides[1]:
-            raise RegionError(f"The region “{one.name}” is given for both sides and again for one: give it once.")
-    return [*shared, *((sides[0].get(name), sides[1].get(name)) for name in dict.fromkeys([*sides[0], *sides[1]]))]
-
-
 def _shape(shape: str, text: str, size: Size) -> Shape:
     from qwenvl_debug.regions import Ellipse, Polygon, Rectangle, mask_from_png
 

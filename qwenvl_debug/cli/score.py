@@ -39,7 +39,11 @@ def run(options: argparse.Namespace) -> int:
     regions = parsed(options.region, case.pictures[0].size)
     model = load(options)
     asked = model.ask(
-        case, target=options.target, max_new_tokens=options.max_new_tokens, progress=progress("Answering")
+        case,
+        target=options.target,
+        max_new_tokens=options.max_new_tokens,
+        thinking=options.thinking,
+        progress=progress("Answering"),
     )
     give(
         options,

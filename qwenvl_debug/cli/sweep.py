@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         target=options.target,
         normalisation=options.normalisation,
         max_new_tokens=options.max_new_tokens,
+        thinking=options.thinking,
         progress=progress("Sweeping"),
     )
     files = _write(made, folder) if folder else []

@@ -11,7 +11,8 @@ from qwenvl_debug.compare.head_map import HeadMap, head_map
 from qwenvl_debug.compare.noise import HARMLESS, NoiseFloor, harmless_runs, noise_floor
 from qwenvl_debug.compare.perturb import PERTURBATIONS, Perturbation
 from qwenvl_debug.compare.rank import Ranking, rank
-from qwenvl_debug.compare.region_mass import RegionChoice, RegionMass
+from qwenvl_debug.compare.region_mass import RegionMass
+from qwenvl_debug.compare.sided import SidedRegion, sided_regions
 from qwenvl_debug.compare.sweep import Step, Sweep, sweep
 from qwenvl_debug.compare.words import shared_words
 
@@ -27,8 +28,8 @@ __all__ = [
     "Overlap",
     "Perturbation",
     "Ranking",
-    "RegionChoice",
     "RegionMass",
+    "SidedRegion",
     "Step",
     "Sweep",
     "align",
@@ -41,6 +42,7 @@ __all__ = [
     "overlap",
     "rank",
     "shared_words",
+    "sided_regions",
     "stated",
     "sweep",
     "warped",

@@ -54,6 +54,7 @@ def _align(correct: Picture, failing: Picture) -> Alignment:
             edges.agreement.strength >= best.agreement.strength - BETTER or work.moved(best.homography) <= STILL
         ):
             return work.same_frame(best.registration)
+        best = work.sharpened(best)
         return work.crop(best) or work.registered(best)
     return work.refused()
 
@@ -80,7 +81,7 @@ def stated(kind: Kind, correct: Picture, failing: Picture) -> Alignment:
     ways = [way for way in work.found() if way.agreement.agree]
     if not ways:
         raise QueryError(work.why_not())
-    return work.registered(max(ways, key=lambda way: way.agreement.strength), stated=True)
+    return work.registered(work.sharpened(max(ways, key=lambda way: way.agreement.strength)), stated=True)
 
 
 def warped(failing: np.ndarray, alignment: Alignment, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

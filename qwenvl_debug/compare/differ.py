@@ -16,14 +16,19 @@ from qwenvl_debug.compare.figures import DISTANCE, SHARE, Figures, figures
 from qwenvl_debug.compare.grids import Overlap, overlap
 from qwenvl_debug.compare.noise import NoiseFloor
 from qwenvl_debug.compare.rank import Ranking, rank, records
-from qwenvl_debug.compare.region_mass import RegionChoice, RegionMass, region_masses
+from qwenvl_debug.compare.region_mass import RegionMass, region_masses
+from qwenvl_debug.compare.sided import SidedRegion, sided_regions
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import NORMALISATIONS, MapStack, Normalisation, Query, answer_query, ask_neutral, map_stack
+from qwenvl_debug.maps.identity import unlike_case, unlike_network
 
 if TYPE_CHECKING:
     import pandas
 
     from qwenvl_debug.model import Run
+    from qwenvl_debug.regions import Region
+
+SIDES = ("correct", "failing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +36,11 @@ class Comparison:
     """A correct and a failing run side by side.
 
     Attributes:
-        correct, failing: the runs that were given, with the answers the model chose itself.
+        correct, failing: the runs that are compared, with the answers the model chose itself.
         left, right: the maps of the correct and of the failing side.
         target: the answer both sides were made to give, or None where each side asked with its own words.
-        asked: the runs whose tokens the queries of `left` and `right` name: the given ones, or with a target the
-            two forced ones.
+        asked: the runs whose tokens the queries of `left` and `right` name: `correct` and `failing` themselves, or the
+            same cases with an answer fed in (`Run.forced`), which the model need not have given.
         alignment: how the failing picture lies on the correct one.
         pieces: how the two grids lie on each other; None where the pictures are compared by region.
         figures: what the ranking is made of: map distance, difference of image share and of mass, by layer and head.
@@ -93,6 +98,46 @@ class Comparison:
             left, right = (self.pieces.cut(with_mean(one, layer), n) for n, one in enumerate(stacks))
             result[layer] = self.pieces.gather(left - right, side).reshape(result.shape[1:])
         return result
+
+    @property
+    def left_regions(self) -> tuple[Region, ...]:
+        """The regions on the correct image, drawn there or carried there: what its noise floor is measured on."""
+        return tuple(one.left for one in self.regions if one.left is not None)
+
+    def with_regions(
+        self,
+        *,
+        regions: Region | Sequence[Region] = (),
+        left_regions: Region | Sequence[Region] = (),
+        right_regions: Region | Sequence[Region] = (),
+    ) -> Comparison:
+        """The same comparison measured on other regions, without its noise floor.
+
+        Args:
+            regions, left_regions, right_regions: see `compare`.
+
+        Raises:
+            RegionError: as `compare`.
+        """
+        number = self.left.grid.picture
+        sizes = tuple(run.case.pictures[number].size for run in self.asked)
+        return self.measured_on(
+            sided_regions(
+                self.alignment, sizes, regions=regions, left_regions=left_regions, right_regions=right_regions
+            )
+        )
+
+    def measured_on(self, sided: Sequence[SidedRegion]) -> Comparison:
+        """The same with regions that are on both images already, such as those of a stored comparison.
+
+        Raises:
+            RegionError: a region cannot be drawn.
+        """
+        number = self.left.grid.picture
+        sizes = tuple(run.case.pictures[number].size for run in self.asked)
+        masses = region_masses(sided, self.left, self.right, sizes)
+        found = figures(self.left, self.right, self.pieces, masses)
+        return replace(self, regions=masses, figures=found, noise=None, ranking=None)
 
     def with_noise(self, noise: NoiseFloor) -> Comparison:
         """The same comparison with its layers and heads ranked above a noise floor.
@@ -165,10 +210,19 @@ class Comparison:
         return columns
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: both runs without arrays, who asked, and every number of `layers` and `table` (NaN as None)."""
+        """JSON-ready: both runs without arrays, who asked, and every number of `layers` and `table` (NaN as None).
+
+        "correct" and "failing" are the model's own runs. "asked" has the runs whose words asked, by side: None where
+        that is the model's own run, else the run with an answer fed in, marked as forced.
+        """
+        own = (self.correct, self.failing)
         return {
             "correct": self.correct.to_dict(),
             "failing": self.failing.to_dict(),
+            "asked": {
+                side: None if run is asked else asked.to_dict()
+                for side, run, asked in zip(SIDES, own, self.asked, strict=True)
+            },
             "target": self.target,
             "asked_with": {"correct": self.left.query.label, "failing": self.right.query.label},
             "picture": self.left.grid.picture,
@@ -190,9 +244,12 @@ def compare(
     target: str | None = None,
     correct_query: Query | None = None,
     failing_query: Query | None = None,
+    asked: tuple[Run, Run] | None = None,
     picture: int = 0,
     normalisation: Normalisation = "picture",
-    regions: RegionChoice | Sequence[RegionChoice] | None = None,
+    regions: Region | Sequence[Region] = (),
+    left_regions: Region | Sequence[Region] = (),
+    right_regions: Region | Sequence[Region] = (),
     neutral: tuple[Run, Run] | None = None,
     alignment: Alignment | Kind | None = None,
     noise: NoiseFloor | None = None,
@@ -205,11 +262,15 @@ def compare(
         target: make both sides give this answer, and let all its words ask, so that both are asked with the same
             words. Without it each side's own answer asks.
         correct_query, failing_query: other tokens to ask with, in place of a target.
+        asked: the runs that these tokens belong to, where they are not `correct` and `failing` themselves: the same
+            cases with an answer fed in (`Run.force`). `correct` and `failing` stay what the model said.
         picture: which picture of each case, from 0.
         normalisation: one of `qwenvl_debug.maps.NORMALISATIONS`, the same on both sides.
-        regions: where to measure how much of the attention lies: a region in pixels of the correct picture, which is
-            fitted to the failing one; a pair (correct, failing) of regions, each in pixels of its own picture, None
-            where a side has none; or a list of these.
+        regions: where to measure how much of the attention lies: regions on the correct image, each carried to the
+            failing one by the alignment, and scaled by size where the images are compared by regions only.
+        left_regions, right_regions: regions on the correct and on the failing image, each in its own pixels. Those of
+            one name belong together; one whose name is on one image alone is carried to the other by the alignment, and
+            has no counterpart where the images are not aligned.
         neutral: the runs of the neutral question about either picture (`qwenvl_debug.maps.ask_neutral`), which some
             normalisations are held against; asked here where they are needed and not given.
         alignment: how the failing picture lies on the correct one, as `align` found it or as a person states it
@@ -217,22 +278,27 @@ def compare(
         noise: what harmless changes do to the same figures (`noise_floor`), to rank layers and heads above it.
 
     Raises:
-        QueryError: target and queries together, tokens or pictures that do not exist, or runs of two models whose
-            layers and heads are not the same in number.
+        QueryError: target and queries together, tokens or pictures that do not exist, runs of two models whose layers
+            and heads are not the same in number, or `asked` or `neutral` runs that belong to other cases.
         CaseError: a target was given but a run no longer has its model.
-        RegionError: the regions are none, or two have one name.
+        RegionError: the regions are none, two have one name, or one cannot be carried.
     """
-    if target is not None and (correct_query or failing_query):
+    if target is not None and (correct_query or failing_query or asked):
         raise QueryError("Ask with a target answer or with chosen tokens, not with both.")
     if (correct.trace.n_layers, correct.trace.n_heads) != (failing.trace.n_layers, failing.trace.n_heads):
         raise QueryError(
             f"The correct run's model has {correct.trace.n_layers} layers of {correct.trace.n_heads} heads, the "
             f"failing one's {failing.trace.n_layers} of {failing.trace.n_heads}: compare runs of one model."
         )
-    asked = (correct, failing)
+    own = (correct, failing)
+    asked = own if asked is None else asked
+    for side, run, other in zip(SIDES, own, asked, strict=True):
+        _check_asked(side, run, other)
     if target is not None:
-        asked = tuple(run if run.target == target else run.force(target) for run in asked)
+        asked = tuple(run if run.target == target else run.force(target) for run in own)
         correct_query, failing_query = (answer_query(run) for run in asked)
+    elif asked[0].target == asked[1].target:
+        target = asked[0].target
     if neutral is None and NORMALISATIONS.get(normalisation) and NORMALISATIONS[normalisation].needs_neutral:
         neutral = _neutral(correct, failing)
     queries = (correct_query, failing_query)
@@ -244,10 +310,9 @@ def compare(
             neutral or (None, None),
         )
     if not isinstance(alignment, Alignment):
-        pictures = (run.case.pictures[picture] for run in (correct, failing))
+        pictures = (run.case.pictures[picture] for run in own)
         alignment = align(*pictures) if alignment is None else stated(alignment, *pictures)
-    sizes = tuple(run.case.pictures[picture].size for run in (correct, failing))
-    masses = () if regions is None else region_masses(regions, left, right, sizes)
+    sizes = tuple(run.case.pictures[picture].size for run in own)
     grids = tuple((stack.grid.rows, stack.grid.cols) for stack in (left, right))
     pieces = None if alignment.homography is None else overlap(grids, sizes, alignment.homography)
     made = Comparison(
@@ -259,11 +324,23 @@ def compare(
         asked=asked,
         alignment=alignment,
         pieces=pieces,
-        figures=figures(left, right, pieces, masses),
-        regions=masses,
+        figures=figures(left, right, pieces),
         neutral=neutral,
     )
+    if regions or left_regions or right_regions:
+        made = made.with_regions(regions=regions, left_regions=left_regions, right_regions=right_regions)
     return made if noise is None else made.with_noise(noise)
+
+
+def _check_asked(side: str, run: Run, asked: Run) -> None:
+    """Refuse a run that is to be asked in place of another but belongs to another case.
+
+    Raises:
+        QueryError: it does.
+    """
+    unlike = None if asked is run else unlike_network(run, asked) or unlike_case(run, asked)
+    if unlike is not None:
+        raise QueryError(f"The run to ask on the {side} side belongs to another case ({unlike}): force this very run.")
 
 
 def _neutral(correct: Run, failing: Run) -> tuple[Run, Run]:

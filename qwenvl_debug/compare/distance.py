@@ -27,7 +27,7 @@ def map_distance(left: MapStack, right: MapStack, pieces: Overlap | None) -> np.
     """
     layers, heads = left.values.shape[:2]
     found = np.full((layers, heads + 1), np.nan, np.float32)
-    if pieces is None or not pieces.cells.shape[1]:
+    if pieces is None or pieces.empty:
         return found
     for layer in sorted({*left.layers_with_maps} & {*right.layers_with_maps}):
         found[layer] = jensen_shannon(pieces.cut(with_mean(left, layer), 0), pieces.cut(with_mean(right, layer), 1))

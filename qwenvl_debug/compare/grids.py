@@ -14,6 +14,7 @@ from math import lcm
 import numpy as np
 
 from qwenvl_debug.compare.polygons import overlap_areas
+from qwenvl_debug.regions.homography import flattens, oriented
 
 Size = tuple[int, int]
 
@@ -53,6 +54,11 @@ class Overlap:
         whole[..., self.seen(side) < 0.5] = np.nan
         return whole
 
+    @property
+    def empty(self) -> bool:
+        """Whether the images share no area, so that no cell can be compared."""
+        return not self.cells.shape[1]
+
     def seen(self, side: int) -> np.ndarray:
         """float64 [cells]: the share of each cell of one side that the other picture shows, 0..1."""
         rows, cols = self.grids[side]
@@ -65,18 +71,28 @@ def overlap(
     """Lay two grids on each other.
 
     Args:
-        grids: (rows, cols) of the left and of the right picture.
-        sizes: (width, height) in pixels of both; not needed where the pictures are laid edge on edge.
-        homography: float64 [3, 3] from pixels of the left picture to pixels of the right; None is edge on edge.
+        grids: (rows, cols) of the left and of the right image.
+        sizes: (width, height) in pixels of both; not needed where the images show the same frame, edge to edge.
+        homography: float64 [3, 3] from pixels of the left image to pixels of the right; None is edge to edge. It may
+            turn, mirror and tilt.
+
+    Returns:
+        The pieces; none (`empty`) where the images share no area.
+
+    Raises:
+        RegionError: the homography is no matrix of 3 x 3 finite numbers, or cannot be one of images.
     """
-    if homography is None or _edge_on_edge(homography, sizes):
-        rows, cols = (_even(*pair) for pair in zip(*grids, strict=True))
-        return _product(rows, cols, grids, equal=grids[0] == grids[1])
-    if np.allclose(homography / homography[2, 2] * (1 - np.eye(3)), _shift_only(homography), atol=1e-12):
-        scale = homography / homography[2, 2]
+    if homography is None:
+        return _edges(grids)
+    homography = oriented(homography, sizes[0])
+    if _edge_on_edge(homography, sizes):
+        return _edges(grids)
+    if flattens(homography, sizes):
+        return Overlap(np.empty((2, 0), np.int64), np.empty((2, 0)), grids, equal=False)
+    if np.allclose(homography[[0, 1, 2, 2], [1, 0, 0, 1]], 0, rtol=0, atol=1e-12):  # neither turned nor tilted
         (w, h), (other_w, other_h) = sizes
-        cols = _shifted(grids[0][1], w, grids[1][1], other_w, scale[0, 0], scale[0, 2])
-        rows = _shifted(grids[0][0], h, grids[1][0], other_h, scale[1, 1], scale[1, 2])
+        cols = _shifted(grids[0][1], w, grids[1][1], other_w, homography[0, 0], homography[0, 2])
+        rows = _shifted(grids[0][0], h, grids[1][0], other_h, homography[1, 1], homography[1, 2])
         return _product(rows, cols, grids, equal=False)
     cells, areas = overlap_areas(grids, sizes, homography)
     return Overlap(cells, areas, grids, equal=False)
@@ -115,17 +131,27 @@ def _even(left: int, right: int) -> Pieces:
     return tuple((borders[:-1] // cell, np.diff(borders) / cell) for cell in cells)
 
 
+def _edges(grids: tuple[Size, Size]) -> Overlap:
+    """Two grids edge to edge."""
+    rows, cols = (_even(*pair) for pair in zip(*grids, strict=True))
+    return _product(rows, cols, grids, equal=grids[0] == grids[1])
+
+
 def _shifted(left: int, length: float, right: int, other_length: float, scale: float, shift: float) -> Pieces:
-    """The same for lengths in pixels, where x of the left is scale * x + shift of the right; only what both have."""
+    """The same for lengths in pixels, where x of the left is scale * x + shift of the right; only what both have.
+
+    A negative scale turns the right length round: its last cell is then the first to be met.
+    """
     own = np.linspace(0, length, left + 1)
-    other = (np.linspace(0, other_length, right + 1) - shift) / scale
+    other = np.sort((np.linspace(0, other_length, right + 1) - shift) / scale)
     borders = np.unique(np.round(np.concatenate([own, other]), 9))
     borders = borders[(borders >= max(own[0], other[0]) - 1e-9) & (borders <= min(own[-1], other[-1]) + 1e-9)]
     middle, width = (borders[:-1] + borders[1:]) / 2, np.diff(borders)
-    return tuple(
+    (cells, shares), (other_cells, other_shares) = (
         (np.clip(np.searchsorted(edges, middle, side="right") - 1, 0, len(edges) - 2), width / (edges[1] - edges[0]))
         for edges in (own, other)
     )
+    return (cells, shares), (other_cells if scale > 0 else right - 1 - other_cells, other_shares)
 
 
 def _product(rows: Pieces, cols: Pieces, grids: tuple[Size, Size], equal: bool) -> Overlap:
@@ -136,12 +162,4 @@ def _product(rows: Pieces, cols: Pieces, grids: tuple[Size, Size], equal: bool) 
 
 def _edge_on_edge(homography: np.ndarray, sizes: tuple[Size, Size]) -> bool:
     (w, h), (other_w, other_h) = sizes
-    edges = np.diag([other_w / w, other_h / h, 1.0])
-    return np.allclose(homography / homography[2, 2], edges, rtol=0, atol=1e-9)
-
-
-def _shift_only(homography: np.ndarray) -> np.ndarray:
-    """What is off the diagonal of a homography that neither turns nor tilts."""
-    off = np.zeros((3, 3))
-    off[:2, 2] = homography[:2, 2] / homography[2, 2]
-    return off
+    return np.allclose(homography, np.diag([other_w / w, other_h / h, 1.0]), rtol=0, atol=1e-9)

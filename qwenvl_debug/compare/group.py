@@ -10,6 +10,7 @@ import numpy as np
 
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import Normalisation, ask_neutral, map_stack
+from qwenvl_debug.maps.identity import unlike_network
 from qwenvl_debug.maps.normalise import NORMALISATIONS, check_normalisation
 from qwenvl_debug.maps.words import word_query
 from qwenvl_debug.regions import Region, check_names, covers_of, score_maps
@@ -37,8 +38,10 @@ class GroupComparison:
     """One run beside several others, layer by layer, for the mean of the heads.
 
     Attributes:
-        one: the run that may stand out.
+        one: the run that may stand out, as it was given.
         others: the runs it is held against.
+        asked: the runs whose words asked, the one first: those that were given, or the same with the target fed in.
+            Where such a run is forced, its answer is not what the model said.
         curves: by figure ("share", "entropy", "mass_NAME"), float64 [1 + others, layers], the one first; NaN without
             a map or without that region.
         band: what `low` and `high` are, in words.
@@ -46,6 +49,7 @@ class GroupComparison:
 
     one: Run
     others: tuple[Run, ...]
+    asked: tuple[Run, ...]
     curves: dict[str, np.ndarray]
     band: str
 
@@ -106,8 +110,8 @@ def compare_group(
             make one curve.
 
     Raises:
-        QueryError: too few others, runs of unlike models, target and word together, a word that does not stand in a
-            question, or no such normalisation.
+        QueryError: too few others, runs of unlike models or settings, target and word together, a word that does not
+            stand in a question, or no such normalisation.
         CaseError: a run would have to be asked again and holds no model.
         RegionError: a region cannot be drawn, or two of one case have the same name.
     """
@@ -117,8 +121,10 @@ def compare_group(
         raise QueryError(f"A group needs at least {LEAST_OTHERS} cases to be held against: add more.")
     if target is not None and word is not None:
         raise QueryError("Ask with a target answer or with a word, not with both.")
-    if len({(run.trace.n_layers, run.trace.n_heads) for run in runs}) > 1:
-        raise QueryError("These runs come from models of unlike layers and heads: compare runs of one model.")
+    for number, run in enumerate(others):
+        unlike = unlike_network(one, run)
+        if unlike is not None:
+            raise QueryError(f"Case {number} of the group comes from {unlike}: compare runs of one model.")
     if regions and len(regions) != len(runs):
         raise QueryError(f"Regions are given for {len(regions)} of {len(runs)} cases: give a list for each.")
     for several in regions:
@@ -128,11 +134,11 @@ def compare_group(
     curves = {
         name: np.full((len(runs), layers), np.nan) for name in ("share", "entropy", *(f"mass_{name}" for name in names))
     }
-    for number, run in enumerate(runs):
-        asked = run if target is None or run.target == target else run.force(target)
-        query = None if word is None else word_query(asked, word)
-        neutral = ask_neutral(asked) if NORMALISATIONS[normalisation].needs_neutral else None
-        stack = map_stack(asked, query, picture, normalisation, neutral=neutral)
+    asked = tuple(run if target is None or run.target == target else run.force(target) for run in runs)
+    for number, run in enumerate(asked):
+        query = None if word is None else word_query(run, word)
+        neutral = ask_neutral(run) if NORMALISATIONS[normalisation].needs_neutral else None
+        stack = map_stack(run, query, picture, normalisation, neutral=neutral)
         curves["share"][number], curves["entropy"][number] = stack.image_share_mean, stack.entropy_mean
         own = regions[number] if regions else ()
         if own:
@@ -140,7 +146,7 @@ def compare_group(
             masses = score_maps(stack.mean.reshape(layers, -1), covers, ["mass"])["mass"]
             for region, mass in zip(own, masses, strict=True):
                 curves[f"mass_{region.name}"][number] = mass
-    return GroupComparison(one, tuple(others), curves, _band_name(len(others)))
+    return GroupComparison(one, tuple(others), asked, curves, _band_name(len(others)))
 
 
 def stands_out(one: np.ndarray, others: np.ndarray) -> np.ndarray:

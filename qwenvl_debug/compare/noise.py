@@ -14,7 +14,7 @@ gallery; how they hold there and on held-out scenes, for changes that are not am
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,15 @@ import cv2
 import numpy as np
 
 from qwenvl_debug.case import Picture
-from qwenvl_debug.compare.align import align
+from qwenvl_debug.compare.align import align, stated
 from qwenvl_debug.compare.figures import DISTANCE, Figures, figures
 from qwenvl_debug.compare.grids import overlap
-from qwenvl_debug.compare.region_mass import RegionChoice, on_correct, region_masses
-from qwenvl_debug.errors import Cancelled, CaseError
+from qwenvl_debug.compare.region_mass import region_masses
+from qwenvl_debug.compare.sided import checked, sided_regions
+from qwenvl_debug.errors import Cancelled, CaseError, QueryError
 from qwenvl_debug.maps import Normalisation, Query, default_query, map_stack
+from qwenvl_debug.maps.identity import answer_ids, identity_of, unlike_case, unlike_network
+from qwenvl_debug.regions import Region
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import Run
@@ -79,6 +82,8 @@ class NoiseFloor:
         figures: of each change, the run against itself.
         floor: by figure, float32 [layers, heads + 1], what a difference must exceed; NaN where it is not defined.
         query, normalisation, picture: what was measured.
+        regions: by name, the regions on the run's image whose masses were measured.
+        identity: of the run that it was measured on, see `identity_of`; None for figures of another origin.
     """
 
     changes: tuple[str, ...]
@@ -87,6 +92,8 @@ class NoiseFloor:
     query: Query
     normalisation: Normalisation
     picture: int
+    regions: dict[str, Region] = field(default_factory=dict)
+    identity: tuple[Any, ...] | None = None
 
     @property
     def rule(self) -> str:
@@ -121,7 +128,7 @@ def harmless_runs(
     """
     if run.model is None:
         raise CaseError("This run was read from a file and holds no model: ask the case again to measure its noise.")
-    answer = [run.tokens[index].id for index in run.answer_tokens]
+    answer = [run.tokens[index].id for index in (*run.thought_tokens, *run.answer_tokens)] if run.answer else []
     made = []
     for number, (name, change) in enumerate(HARMLESS.items()):
         if cancel is not None and cancel.is_set():
@@ -133,7 +140,7 @@ def harmless_runs(
         case = replace(run.case, pictures=tuple(pictures))
         # A model that said nothing has no answer to be made to give; then its prompt is read alone.
         asked = {"target": answer} if answer else {"max_new_tokens": 1}
-        made.append((name, run.model.ask(case, cancel=cancel, **asked)))
+        made.append((name, run.model.ask(case, thinking=run.thinking, cancel=cancel, **asked)))
     if progress is not None:
         progress(len(HARMLESS), len(HARMLESS), "")
     return tuple(made)
@@ -147,7 +154,7 @@ def noise_floor(
     picture: int = 0,
     normalisation: Normalisation = "picture",
     neutral: Run | None = None,
-    regions: RegionChoice | Sequence[RegionChoice] | None = None,
+    regions: Region | Sequence[Region] = (),
     copies: tuple[tuple[str, Run], ...] | None = None,
     progress: Progress | None = None,
     cancel: Event | None = None,
@@ -160,33 +167,87 @@ def noise_floor(
         query: the tokens that ask; by default the whole answer.
         picture, normalisation: as in the comparison.
         neutral: the neutral question's run of the unchanged picture, which serves the changed ones too.
-        regions: as in the comparison; those of the correct side are measured.
+        regions: of the run's image, such as `comparison.left_regions`; carried to each copy as in any comparison.
         copies: what `harmless_runs` returned for this run, to spare the model from being asked again.
         progress, cancel: see `harmless_runs`.
 
     Raises:
-        QueryError, CaptureError, RegionError: as `compare`.
+        QueryError, CaptureError, RegionError: as `compare`; or the copies belong to another run.
         CaseError: the run holds no model and no copies were given.
         Cancelled: `cancel` was set.
     """
     if target is not None and run.target != target:
         run = run.force(target)
     query = query or default_query(run)
+    for name, copy in copies or ():
+        _check_copy(run, name, copy, picture)
     copies = copies or harmless_runs(run, picture=picture, progress=progress, cancel=cancel)
     own = map_stack(run, query, picture, normalisation, neutral=neutral)
     shown = run.case.pictures[picture]
-    size, grid = shown.size, (own.grid.rows, own.grid.cols)
+    sizes, grid = (shown.size, shown.size), (own.grid.rows, own.grid.cols)
     found = []
     for _, copy in copies:
-        other = map_stack(copy, query, picture, normalisation, neutral=neutral)
+        other = map_stack(copy, query, picture, normalisation, neutral=_neutral_of(copy, neutral, picture))
         # Laid on each other as any two pictures are: a shift that is found costs some sharpness, which is noise too.
         # A picture with too little in it to find anything out lies edge on edge, as is known of these copies.
-        laid = align(shown, copy.case.pictures[picture]).homography
-        pieces = overlap((grid, grid), (size, size), np.eye(3) if laid is None else laid)
-        masses = region_masses(on_correct(regions, size), own, other, (size, size))
-        found.append(figures(own, other, pieces, masses))
+        changed = copy.case.pictures[picture]
+        laid = align(shown, changed)
+        if laid.homography is None:
+            laid = stated("same frame", shown, changed)
+        masses = region_masses(sided_regions(laid, sizes, regions=regions), own, other, sizes)
+        found.append(figures(own, other, overlap((grid, grid), sizes, laid.homography), masses))
     names = tuple(name for name, _ in copies)
-    return NoiseFloor(names, tuple(found), floor_of(found), query, normalisation, picture)
+    return NoiseFloor(
+        names,
+        tuple(found),
+        floor_of(found),
+        query,
+        normalisation,
+        picture,
+        {region.name: region for region in checked(regions)},
+        identity_of(run),
+    )
+
+
+def _check_copy(run: Run, name: str, copy: Run, picture: int) -> None:
+    """Refuse a copy of another run, or one whose image was changed otherwise than it is called.
+
+    Raises:
+        QueryError: it is one.
+    """
+    unlike = unlike_network(run, copy) or unlike_case(run, copy, except_picture=picture)
+    if unlike is None and run.answer and answer_ids(run) != answer_ids(copy):  # without one nothing was fed
+        unlike = "another answer"
+    if unlike is None and not _is_changed(run.case.pictures[picture], copy.case.pictures[picture], name):
+        unlike = "another image"
+    if unlike is not None:
+        raise QueryError(f"The copy “{name}” belongs to another run ({unlike}): make copies with harmless_runs(run).")
+
+
+def _is_changed(picture: Picture, copy: Picture, name: str) -> bool:
+    """Whether a copy is this picture, changed as its name says; of other changes than `HARMLESS`, whether it may be."""
+    if name not in HARMLESS:
+        return picture.size == copy.size
+    key = picture.sha256, name
+    if key not in _changed:
+        if len(_changed) >= KEPT:
+            _changed.clear()
+        _changed[key] = Picture.open(HARMLESS[name](picture.pixels)).sha256
+    return _changed[key] == copy.sha256
+
+
+KEPT = 512
+"""Hashes of changed pictures that are remembered: a page asks again at every click."""
+_changed: dict[tuple[str, str], str] = {}
+
+
+def _neutral_of(copy: Run, neutral: Run | None, picture: int) -> Run | None:
+    """The generic-prompt run of the unchanged image, to stand for that of its copy."""
+    if neutral is None:
+        return None
+    pictures = list(neutral.case.pictures)
+    pictures[picture] = copy.case.pictures[picture]
+    return replace(neutral, case=replace(neutral.case, pictures=tuple(pictures)))
 
 
 def floor_of(found: Sequence[Figures]) -> dict[str, np.ndarray]:

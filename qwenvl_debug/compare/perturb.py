@@ -15,7 +15,6 @@ import numpy as np
 
 from qwenvl_debug.compare.noise import jpeg
 from qwenvl_debug.errors import QueryError
-from qwenvl_debug.regions import Mask, Region, region_mask
 
 Moved = tuple[np.ndarray, np.ndarray | None]
 """uint8 [height, width, 3], and the homography float64 [3, 3] from the picture's pixels to the result's, or None where
@@ -68,20 +67,6 @@ class Perturbation:
             return pixels.copy(), None
         changed, moved = self.change(pixels, float(strength), region_mask, np.random.default_rng(seed))
         return np.clip(np.rint(changed), 0, 255).astype(np.uint8), moved
-
-
-def carried(region: Region, homography: np.ndarray | None, size: tuple[int, int]) -> Region:
-    """A region where a change has moved it, as a mask; the region itself where nothing moved.
-
-    Args:
-        region: in pixels of the picture before.
-        homography: what the change returned.
-        size: width, height of the picture, before and after.
-    """
-    if homography is None:
-        return region
-    mask = region_mask(region, size).astype(np.uint8) * 255
-    return Region(region.name, (Mask(_warp(mask, homography, 0.0) > 127),), region.expect)
 
 
 def _blur(pixels: np.ndarray, strength: float, _mask: np.ndarray | None, _rng: np.random.Generator) -> Moved:

@@ -1,16 +1,19 @@
 """How much of each cell of one grid lies in each cell of another that is seen at an angle: exact, all cells at once.
 
-Each cell of the right grid is carried back onto the left picture, where it is a convex four-sided polygon; what it
-shares with a left cell is cut out by Sutherland and Hodgman's method, edge by edge, for all pairs together.
+A cell of the right grid, seen from the left image, is what lies on the inner side of four lines (`regions.homography`).
+So of each pair the left cell is cut at these lines by Sutherland and Hodgman's method, edge by edge, for all pairs
+together. Nothing is inverted and nothing beyond the horizon is ever divided by its depth.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from qwenvl_debug.compare.register import carry
+from qwenvl_debug.regions.homography import clipped, map_points, window
 
 Size = tuple[int, int]
+LEAST = 1e-9
+"""Share of a cell that is nothing but rounding."""
 
 
 def overlap_areas(
@@ -19,74 +22,90 @@ def overlap_areas(
     """The pieces that two grids share.
 
     Args:
-        grids: (rows, cols) of the left and of the right picture.
+        grids: (rows, cols) of the left and of the right image.
         sizes: (width, height) in pixels of both.
-        homography: float64 [3, 3] from pixels of the left picture to pixels of the right.
+        homography: float64 [3, 3] from pixels of the left image to pixels of the right, see `oriented`.
 
     Returns:
         int64 [2, pieces], the cells of either side in raster order, and float64 [2, pieces], the share of each cell's
         own area, both by the pieces.
     """
     (rows, cols), (width, height) = grids[0], sizes[0]
-    cell = np.array([width / cols, height / rows])
-    right_quads = _quads(grids[1], sizes[1])
-    back = carry(np.linalg.inv(homography / homography[2, 2]), right_quads.reshape(-1, 2)).reshape(-1, 4, 2)
-    left_cells, right_cells = _candidates(back / cell, rows, cols)
-    corner = np.stack([left_cells % cols, left_cells // cols], -1)
-    # In units of a left cell with the cell at 0..1, clipping is against four fixed lines and areas are shares.
-    pieces = _clip(back[right_cells] / cell - corner[:, None])
+    (other_rows, other_cols), (other_width, other_height) = grids[1], sizes[1]
+    # In units of cells, cells are 1 wide and high, and areas are shares.
+    unit = np.diag([other_cols / other_width, other_rows / other_height, 1])
+    unit = unit @ homography @ np.diag([width / cols, height / rows, 1])
+    left, right = _candidates(grids, unit)
+    around = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
+    pieces = np.stack([left % cols, left // cols], -1)[:, None] + around
+    x, y = right % other_cols, right // other_cols
+    for plane in (
+        unit[0] - x[:, None] * unit[2],
+        (x[:, None] + 1) * unit[2] - unit[0],
+        unit[1] - y[:, None] * unit[2],
+        (y[:, None] + 1) * unit[2] - unit[1],
+    ):
+        pieces = _cut(pieces, plane)
     left_share = _area(pieces)
-    there = left_share > 1e-9
-    left_cells, right_cells, pieces, corner = left_cells[there], right_cells[there], pieces[there], corner[there]
-    forth = carry(homography, ((pieces + corner[:, None]) * cell).reshape(-1, 2)).reshape(pieces.shape)
-    right_share = _area(forth) / (sizes[1][0] / grids[1][1] * sizes[1][1] / grids[1][0])
-    return np.stack([left_cells, right_cells]), np.stack([left_share[there], right_share])
+    there = left_share > LEAST
+    pieces = pieces[there]
+    right_share = _area(map_points(unit, pieces.reshape(-1, 2)).reshape(pieces.shape))
+    return np.stack([left[there], right[there]]), np.stack([left_share[there], right_share])
 
 
-def _quads(grid: Size, size: Size) -> np.ndarray:
-    """Corners of every cell in raster order, float64 [cells, 4, 2] in pixels."""
-    rows, cols = grid
+def _candidates(grids: tuple[Size, Size], unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of a left and a right cell that may meet: all right cells within the bounding box of a left cell's image.
+
+    Args:
+        grids: (rows, cols) of both sides.
+        unit: the homography in units of cells.
+    """
+    (rows, cols), (other_rows, other_cols) = grids
     y, x = np.divmod(np.arange(rows * cols), cols)
     around = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
-    return (np.stack([x, y], -1)[:, None] + around) * (size[0] / cols, size[1] / rows)
-
-
-def _candidates(quads: np.ndarray, rows: int, cols: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a left cell and a polygon (in units of left cells) whose bounding boxes meet."""
-    low = np.clip(np.floor(quads.min(1)), 0, (cols, rows))
-    high = np.clip(np.ceil(quads.max(1)), 0, (cols, rows))
-    usable = np.isfinite(quads).all((1, 2))
-    low, high = (np.where(usable[:, None], one, 0).astype(np.int64) for one in (low, high))
+    corners = np.stack([x, y], -1)[:, None] + around
+    seen = map_points(unit, corners.reshape(-1, 2)).reshape(-1, 4, 2)
+    for cell in np.flatnonzero(~np.isfinite(seen).all((1, 2))):  # partly beyond the horizon
+        part = clipped(corners[cell], window((other_cols, other_rows)) @ unit)
+        seen[cell] = np.nan if not len(part) else _box(map_points(unit, part))
+    nothing = np.isnan(seen).any((1, 2))
+    seen[nothing] = 0
+    low = np.clip(np.floor(seen.min(1)), 0, (other_cols, other_rows)).astype(np.int64)
+    high = np.clip(np.ceil(seen.max(1)), 0, (other_cols, other_rows)).astype(np.int64)
     across, down = np.maximum(high - low, 0).T
-    count = across * down
-    right = np.repeat(np.arange(len(quads)), count)
-    place = np.arange(len(right)) - np.repeat(np.cumsum(count) - count, count)
-    y, x = np.divmod(place, across[right])
-    return (low[right, 1] + y) * cols + low[right, 0] + x, right
+    count = np.where(nothing, 0, across * down)
+    left = np.repeat(np.arange(rows * cols), count)
+    place = np.arange(len(left)) - np.repeat(np.cumsum(count) - count, count)
+    below, beside = np.divmod(place, across[left])
+    return left, (low[left, 1] + below) * other_cols + low[left, 0] + beside
 
 
-def _clip(polygons: np.ndarray) -> np.ndarray:
-    """The part of convex polygons [n, corners, 2] within the square 0..1; missing corners repeat the last one."""
-    for axis, sign, limit in ((0, 1, 0), (0, -1, -1), (1, 1, 0), (1, -1, -1)):
-        inside_by = sign * polygons[..., axis] - limit  # >= 0 inside
-        following = np.roll(polygons, -1, axis=1)
-        next_by = np.roll(inside_by, -1, axis=1)
-        crosses = (inside_by >= 0) != (next_by >= 0)
-        step = inside_by / np.where(crosses, inside_by - next_by, 1)
-        crossing = polygons + step[..., None] * (following - polygons)
-        # Each corner gives itself where it is inside, then the crossing of the edge that leaves it.
-        given = np.stack([polygons, crossing], 2).reshape(len(polygons), -1, 2)
-        valid = np.stack([inside_by >= 0, crosses], 2).reshape(len(polygons), -1)
-        order = np.argsort(~valid, axis=1, kind="stable")[:, : polygons.shape[1] + 1]
-        count = valid.sum(1, keepdims=True)
-        order = np.where(
-            np.arange(order.shape[1]) < count, order, np.take_along_axis(order, np.maximum(count - 1, 0), 1)
-        )
-        polygons = np.take_along_axis(given, order[..., None], 1)
-        polygons = np.where(count[..., None] > 0, polygons, 0.0)
-    return polygons
+def _box(points: np.ndarray) -> np.ndarray:
+    """The corners of the bounding box of points, [4, 2]."""
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+def _cut(polygons: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """The part of convex polygons [n, corners, 2] within a half-plane each, float [n, 3]; missing corners repeat the
+    last one, and a polygon of which nothing is left lies all at (0, 0)."""
+    inside_by = (polygons * planes[:, None, :2]).sum(-1) + planes[:, None, 2]  # >= 0 inside
+    following = np.roll(polygons, -1, axis=1)
+    next_by = np.roll(inside_by, -1, axis=1)
+    crosses = (inside_by >= 0) != (next_by >= 0)
+    step = inside_by / np.where(crosses, inside_by - next_by, 1)
+    crossing = polygons + np.where(crosses, step, 0)[..., None] * (following - polygons)
+    # Each corner gives itself where it is inside, then the crossing of the edge that leaves it.
+    corners = polygons.shape[1]
+    given = np.stack([polygons, crossing], 2).reshape(len(polygons), 2 * corners, 2)
+    valid = np.stack([inside_by >= 0, crosses], 2).reshape(len(polygons), 2 * corners)
+    order = np.argsort(~valid, axis=1, kind="stable")[:, : corners + 1]
+    count = valid.sum(1, keepdims=True)
+    order = np.where(np.arange(order.shape[1]) < count, order, np.take_along_axis(order, np.maximum(count - 1, 0), 1))
+    return np.where(count[..., None] > 0, np.take_along_axis(given, order[..., None], 1), 0.0)
 
 
 def _area(polygons: np.ndarray) -> np.ndarray:
-    x, y = polygons[..., 0], polygons[..., 1]
+    """Of polygons [n, corners, 2], float64 [n]."""
+    x, y = np.moveaxis(polygons - polygons[:, :1], -1, 0)  # from a corner on, or far places cost digits
     return np.abs((x * np.roll(y, -1, 1) - y * np.roll(x, -1, 1)).sum(1)) / 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qwenvl_debug.errors import QueryError
+from qwenvl_debug.maps.identity import identity_of
 
 if TYPE_CHECKING:
     import pandas
@@ -68,12 +69,7 @@ def rank(comparison: Comparison, noise: NoiseFloor) -> Ranking:
     Raises:
         QueryError: the noise was measured on something else.
     """
-    measured = (noise.query.tokens, noise.normalisation, noise.picture)
-    left = comparison.left
-    shown = (left.query.tokens, left.normalisation, left.grid.picture)
-    shape = next(iter(noise.floor.values())).shape
-    if measured != shown or shape != (left.values.shape[0], left.values.shape[1] + 1):
-        raise QueryError("The noise was measured with other words or another view: measure it for this comparison.")
+    _check(comparison, noise)
     values = comparison.figures.values
     known = {name: (values[name], noise.floor[name]) for name in values if name in noise.floor}
     # A figure that is not defined (no map, or compared by region) does not speak, and so does not stand out.
@@ -91,6 +87,28 @@ def rank(comparison: Comparison, noise: NoiseFloor) -> Ranking:
         ),
         rule=noise.rule,
     )
+
+
+def _check(comparison: Comparison, noise: NoiseFloor) -> None:
+    """Refuse a noise floor of another run, other words, another view or other regions.
+
+    Raises:
+        QueryError: it is one.
+    """
+    left = comparison.left
+    if noise.identity is not None and noise.identity != identity_of(comparison.asked[0]):
+        raise QueryError("The noise floor was measured on another run: measure it on comparison.asked[0].")
+    if (noise.query.tokens, noise.normalisation, noise.picture) != (
+        left.query.tokens,
+        left.normalisation,
+        left.grid.picture,
+    ):
+        raise QueryError("The noise was measured with other words or another view: measure it for this comparison.")
+    for region in comparison.left_regions:
+        if noise.regions.get(region.name, region) != region:
+            raise QueryError(
+                f"The noise floor was measured on another region “{region.name}”: measure it for this comparison."
+            )
 
 
 def _table(

@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from qwenvl_debug.errors import RegionError
+from qwenvl_debug.compare.sided import SIDES, SidedRegion
 from qwenvl_debug.maps import MapStack
-from qwenvl_debug.regions import Region, covers_of, fit, score_maps, to_record
-
-RegionChoice = Region | tuple[Region | None, Region | None]
-"""A region for both sides, in pixels of the correct picture, or one for each side (None where a side has none)."""
+from qwenvl_debug.regions import Region, covers_of, score_maps, to_record
 
 Size = tuple[int, int]
 
@@ -23,82 +20,88 @@ class RegionMass:
     """The mass of every map of a comparison on one region.
 
     Attributes:
-        name: what the region is called; that of the correct side where the sides differ.
-        left, right: the region on the correct and on the failing picture, or None.
+        sided: the region on both images, and how it came there.
         left_mass, right_mass: float64 [layers, heads + 1], share of each map inside, 0..1, with the head mean in the
-            last place; NaN without a map or without a region, and for a region with no pixel on the picture.
-        left_chance, right_chance: the region's share of the picture, which is what an even map scores; NaN without.
+            last place; NaN without a map or without a region, and for a region that covers no pixel of the image.
+        left_chance, right_chance: the region's share of the image, which is what an even map scores; NaN without.
     """
 
-    name: str
-    left: Region | None
-    right: Region | None
+    sided: SidedRegion
     left_mass: np.ndarray
     right_mass: np.ndarray
     left_chance: float
     right_chance: float
 
+    @property
+    def name(self) -> str:
+        """What the region is called."""
+        return self.sided.name
+
+    @property
+    def left(self) -> Region | None:
+        """The region on the correct image, or None."""
+        return self.sided.left
+
+    @property
+    def right(self) -> Region | None:
+        """The region on the failing image, or None."""
+        return self.sided.right
+
+    def why(self, side: int) -> str | None:
+        """Why a side (0 the correct one, 1 the failing one) has no score, in a sentence; None where it has one."""
+        if (self.left_chance, self.right_chance)[side] == 0:
+            return f"“{self.name}” covers no pixel of the {SIDES[side]} image."
+        return self.sided.why(side)
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: the region and chance on either side (None for what there is not)."""
-        sides = {"correct": (self.left, self.left_chance), "failing": (self.right, self.right_chance)}
-        return {"name": self.name} | {
-            side: region and {"chance": chance, "region": to_record(region)} for side, (region, chance) in sides.items()
+        """JSON-ready: the region and chance on either side (None where there is none, with the reason), and how the
+        region came to the side it was not drawn on."""
+        sides = ((self.left, self.left_chance), (self.right, self.right_chance))
+        return {
+            "name": self.name,
+            "carried_to": None if self.sided.carried_to is None else SIDES[self.sided.carried_to],
+            "carried": self.sided.said,
+            "outside": self.sided.outside,
+            **{
+                side: region and {"chance": chance, "region": to_record(region)}
+                for side, (region, chance) in zip(SIDES, sides, strict=True)
+            },
+            "why": {side: self.why(number) for number, side in enumerate(SIDES)},
         }
 
 
 def region_masses(
-    regions: RegionChoice | Sequence[RegionChoice], left: MapStack, right: MapStack, sizes: tuple[Size, Size]
+    sided: Sequence[SidedRegion], left: MapStack, right: MapStack, sizes: tuple[Size, Size]
 ) -> tuple[RegionMass, ...]:
     """Measure both sides' maps on regions.
 
     Args:
-        regions: one choice, or a list of them; a tuple of two is one choice, (correct, failing).
+        sided: the regions on both images, see `sided_regions`.
         left, right: the maps of the correct and of the failing side.
-        sizes: width, height in pixels of the correct and of the failing picture.
+        sizes: width, height in pixels of the correct and of the failing image.
 
     Raises:
-        RegionError: something else than regions, a choice without any, two of one name, or a region that cannot be
-            drawn.
+        RegionError: a region cannot be drawn.
     """
     masses = []
-    for correct, failing in _pairs(regions, sizes):
-        name = (correct or failing).name
-        if name in [other.name for other in masses]:
-            raise RegionError(f"Two regions are called “{name}”: give each its own name.")
-        left_mass, left_chance = _mass(left, correct, sizes[0])
-        right_mass, right_chance = _mass(right, failing, sizes[1])
-        masses.append(RegionMass(name, correct, failing, left_mass, right_mass, left_chance, right_chance))
+    for one in sided:
+        left_mass, left_chance = mass_on(one.left, left, sizes[0])
+        right_mass, right_chance = mass_on(one.right, right, sizes[1])
+        masses.append(RegionMass(one, left_mass, right_mass, left_chance, right_chance))
     return tuple(masses)
 
 
-def on_correct(regions: RegionChoice | Sequence[RegionChoice] | None, size: Size) -> list[RegionChoice]:
-    """The regions of the correct side, to be measured on two runs about its picture.
+def mass_on(region: Region | None, stack: MapStack, size: Size) -> tuple[np.ndarray, float]:
+    """The mass of every map on a region, float64 [layers, heads + 1] with the head mean last, and its chance.
 
     Args:
-        regions: as for `region_masses`, or None.
-        size: width, height of the correct picture.
+        region: in pixels of the image; None gives NaN throughout.
+        stack: the maps.
+        size: width, height of the image in pixels.
+
+    Raises:
+        RegionError: the region cannot be drawn.
     """
-    return [(one, one) for one, _ in _pairs(regions, (size, size)) if one is not None] if regions is not None else []
-
-
-def _pairs(regions: Any, sizes: tuple[Size, Size]) -> list[tuple[Region | None, Region | None]]:
-    if isinstance(regions, Region) or _is_pair(regions):
-        regions = [regions]
-    if not isinstance(regions, Sequence) or not all(isinstance(one, Region) or _is_pair(one) for one in regions):
-        raise RegionError("Regions are one region, a pair (correct, failing), or a list of these.")
-    return [(one, fit(one, *sizes)) if isinstance(one, Region) else one for one in regions]
-
-
-def _is_pair(value: Any) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and any(one is not None for one in value)
-        and all(one is None or isinstance(one, Region) for one in value)
-    )
-
-
-def _mass(stack: MapStack, region: Region | None, size: Size) -> tuple[np.ndarray, float]:
     maps = np.concatenate([stack.values, stack.mean[:, None]], axis=1)
     if region is None:
         return np.full(maps.shape[:2], np.nan), np.nan

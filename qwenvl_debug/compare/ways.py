@@ -7,7 +7,7 @@ image, to tell that a picture was mirrored. `align` chooses among them.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -16,7 +16,8 @@ import numpy as np
 from qwenvl_debug.case import Picture
 from qwenvl_debug.compare.agreement import Agreement, agreement
 from qwenvl_debug.compare.alignment import Alignment
-from qwenvl_debug.compare.register import Registration, carry, points, refined, register
+from qwenvl_debug.compare.register import Registration, points, refined, register
+from qwenvl_debug.regions.homography import map_points
 
 WORK = 768
 """Longest side, in pixels, of the copies that are compared."""
@@ -25,7 +26,8 @@ LEAST_INLIERS, FEW_INLIERS = 20, 8
 LEAST_OVERLAP, MOST_SCALE = 0.05, 12.0
 STILL = 1.0  # pixels (of the copies) that a picture may seem to have moved and still be laid edge on edge
 SURE = 0.85  # agreement from which on nothing else needs to be tried
-NO_BETTER = 0.97  # agreement that points alone reach, and pixels would not improve
+NO_BETTER = 0.97  # agreement that points alone reach: the choice among ways needs no pixels
+SAME = 0.005  # a difference of agreement that means nothing
 EDGE, LEAST_EDGES = 12.0, 300  # grey levels from one pixel to the next that make an edge; and how many pixels of edges
 EQUAL = 4.0  # grey levels by which a pixel may differ and still be the same
 MOST_COVERED = 0.4  # least share of the edges that are the same where pictures show the same frame
@@ -97,13 +99,22 @@ class Work:
         way = self._plausible(self.best_found)
         if way is None:
             return []
-        better = refined(way.homography, *self.grey) if way.agreement.strength < NO_BETTER else None
-        if better is None or not self._possible(better):
-            ways = [way]
-        else:
-            ways = [way, self.hypothesis(better, way.registration)]
+        better = self.refined(way) if way.agreement.strength < NO_BETTER else None
+        ways = [way] if better is None else [way, better]
         enough = way.registration.inliers >= LEAST_INLIERS
         return [one for one in ways if enough or one.agreement.strength > SURE]
+
+    def refined(self, way: Way) -> Way | None:
+        """The same way moved to where the pixels agree best; None where that does not settle."""
+        better = refined(way.homography, *self.grey)
+        if better is None or not self._possible(better):
+            return None
+        return self.hypothesis(better, replace(way.registration, homography=better))
+
+    def sharpened(self, way: Way) -> Way:
+        """The same way, refined unless that agrees less: points may be off by pixels where there are none of them."""
+        better = self.refined(way)
+        return way if better is None or better.agreement.strength < way.agreement.strength - SAME else better
 
     def looks_mirrored(self, rival: Way | None) -> bool:
         """Whether the failing picture's mirror image lies on the correct picture, and better than the picture itself.
@@ -132,7 +143,7 @@ class Work:
     def _possible(self, homography: np.ndarray) -> bool:
         """Whether a camera could have done it: nothing turned inside out, no corner beyond the horizon."""
         h, w = self.grey[0].shape
-        corners = carry(homography, np.array([[0, 0], [w, 0], [w, h], [0, h]], float))
+        corners = map_points(homography, np.array([[0, 0], [w, 0], [w, h], [0, h]], float))
         if not np.isfinite(corners).all() or not cv2.isContourConvex(corners.astype(np.float32)):
             return False
         area = _signed_area(corners) / (w * h)
@@ -145,7 +156,7 @@ class Work:
         """How far the homography lies from edge on edge: the greatest distance over a grid, in pixels of the copy."""
         h, w = self.grey[0].shape
         grid = np.stack(np.meshgrid(np.linspace(0, w - 1, 5), np.linspace(0, h - 1, 5)), -1).reshape(-1, 2)
-        return float(np.linalg.norm(carry(homography, grid) - carry(self.edges(), grid), axis=1).max())
+        return float(np.linalg.norm(map_points(homography, grid) - map_points(self.edges(), grid), axis=1).max())
 
     def full(self, homography: np.ndarray) -> np.ndarray:
         """From pixel centres of the copies to pixels of the pictures themselves."""
@@ -176,7 +187,7 @@ class Work:
         found, homography = way.registration, self.full(way.homography)
         whole = np.eye(3)
         middle = np.array(self.sizes[0]) / 2
-        whole[:2, 2] = np.rint(carry(homography, middle[None])[0] - middle)
+        whole[:2, 2] = np.rint(map_points(homography, middle[None])[0] - middle)
         rival = self.hypothesis(self.small(whole), found)
         if not rival.agreement.agree or rival.agreement.strength < way.agreement.strength - BETTER / 3:
             return None

@@ -17,6 +17,7 @@ from qwenvl_debug.maps.query import (
     last_prompt_query,
     question_query,
     rows_of,
+    thoughts_query,
     token_query,
     weights_of,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "row_shares",
     "rows_of",
     "span_query",
+    "thoughts_query",
     "token_query",
     "tokens_on_patches",
     "turn_shares",

@@ -17,6 +17,7 @@ import numpy as np
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError, QueryError
 from qwenvl_debug.maps.cells import on_cells
+from qwenvl_debug.maps.identity import unlike_conversation, unlike_network
 from qwenvl_debug.maps.query import last_prompt_query
 from qwenvl_debug.maps.rows import averaged_rows
 
@@ -47,7 +48,8 @@ def ask_neutral(run: Run, cancel: Event | None = None) -> Run:
     """
     if run.model is None:
         raise CaseError("This run was read from a file and holds no model: ask the case again to compare it.")
-    return run.model.ask(neutral_case(run.case), max_new_tokens=NEUTRAL_TOKENS, cancel=cancel)
+    case = neutral_case(run.case)
+    return run.model.ask(case, max_new_tokens=NEUTRAL_TOKENS, thinking=run.thinking, cancel=cancel)
 
 
 def neutral_rows(run: Run, neutral: Run, picture: int) -> np.ndarray:
@@ -61,22 +63,27 @@ def neutral_rows(run: Run, neutral: Run, picture: int) -> np.ndarray:
         float32 [layers, heads, cells], shares of the whole row; NaN for layers without a map.
 
     Raises:
-        QueryError: the neutral run is about another picture or from another model.
+        QueryError: as `check_neutral`.
     """
     check_neutral(run, neutral, picture)
     return on_cells(neutral, averaged_rows(neutral, last_prompt_query(neutral)), picture)
 
 
 def check_neutral(run: Run, neutral: Run, picture: int) -> None:
-    """Refuses a neutral run that cannot be laid on the run, cell by cell.
+    """Refuse a generic-prompt run that does not belong to a run.
 
     Raises:
-        QueryError: it is about another picture or from another model.
+        QueryError: it is about another image, has another system prompt or other earlier turns, or another network
+            computed it.
     """
-    if (neutral.trace.n_layers, neutral.trace.n_heads) != (run.trace.n_layers, run.trace.n_heads):
-        raise QueryError("The neutral question was put to another model: ask it of the same one.")
-    same = picture < len(neutral.grids) and all(
-        getattr(neutral.grids[picture], side) == getattr(run.grids[picture], side) for side in ("rows", "cols")
-    )
-    if not same:
-        raise QueryError("The neutral question was asked about another picture: ask it about the same one.")
+    unlike = unlike_network(run, neutral)
+    if unlike is not None:
+        raise QueryError(f"The generic prompt was put to a model of {unlike}: make its run with the same model.")
+    unlike = unlike_conversation(run, neutral)
+    if unlike is not None:
+        raise QueryError(f"The generic-prompt run has {unlike}: make one for this run with ask_neutral(run).")
+    if picture >= len(neutral.grids) or (neutral.grids[picture].rows, neutral.grids[picture].cols) != (
+        run.grids[picture].rows,
+        run.grids[picture].cols,
+    ):
+        raise QueryError("The generic-prompt run has another image grid: make one for this run with ask_neutral(run).")

@@ -36,7 +36,7 @@ class Query:
 
 
 def default_query(run: Run) -> Query:
-    """The whole answer; where the model said nothing, the end of the prompt, whose row chose to say nothing."""
+    """The whole answer, without thoughts; where there is none, the end of the prompt, whose row chose what follows."""
     return answer_query(run) if run.answer_tokens else last_prompt_query(run)
 
 
@@ -59,6 +59,17 @@ def answer_query(run: Run, which: Literal["all"] | int = "all") -> Query:
     if not isinstance(which, int) or not 0 <= which < len(tokens):
         raise QueryError(f"The answer has tokens 0 to {len(tokens) - 1}: there is no token {which} in it.")
     return token_query(run, tokens[which])
+
+
+def thoughts_query(run: Run) -> Query:
+    """All that the model thought before it answered.
+
+    Raises:
+        QueryError: the run holds no thoughts.
+    """
+    if not run.thought_tokens:
+        raise QueryError("This run holds no thoughts: use the answer or the question instead.")
+    return Query(tuple(run.thought_tokens), run.thoughts)
 
 
 def question_query(run: Run) -> Query:

@@ -22,6 +22,7 @@ KINDS = {
     "earlier": "the words of earlier turns, questions and answers",
     "system": "the system prompt",
     "template": "the marks that the model's chat template sets around the words",
+    "thought": "what the model thought before it answered, as far as it was written",
     "answer": "the answer as far as it was written",
 }
 """Kinds of token, in the order in which they are stacked, and what each means."""

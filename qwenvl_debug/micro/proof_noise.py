@@ -66,13 +66,14 @@ UNSEEN: dict[str, Change] = ASKED | {
 class Subject:
     """A right answer to judge the floor on.
 
-    failing: the run that went wrong, where there is one; regions: by side, of the correct and the failing picture.
+    failing: the run that went wrong, where there is one; regions, failing_regions: those of either picture.
     """
 
     name: str
     correct: Run
     failing: Run | None
-    regions: Sequence[tuple[Region, Region | None]]
+    regions: Sequence[Region]
+    failing_regions: Sequence[Region] = ()
 
 
 def gallery(model: DebugModel) -> Iterator[Subject]:
@@ -80,12 +81,11 @@ def gallery(model: DebugModel) -> Iterator[Subject]:
     for pair in pairs():
         pictures = [Picture.open(one) for one in (pair.correct, pair.failing)]
         runs = [model.ask(Case(one, pair.question, expected=pair.expected), target=pair.expected) for one in pictures]
-        masks = [
-            {name: mask_from_png(file, one.size) for name, file in pair.regions[side].items()}
+        left, right = (
+            [Region(name, mask_from_png(file, one.size)) for name, file in pair.regions[side].items()]
             for side, one in zip(("correct", "failing"), pictures, strict=True)
-        ]
-        regions = [tuple(Region(name, one[name]) for one in masks) for name in masks[0]]
-        yield Subject(pair.id, *runs, regions)
+        )
+        yield Subject(pair.id, *runs, left, right)
 
 
 def scenes(model: DebugModel, each: int) -> Iterator[Subject]:
@@ -99,7 +99,7 @@ def scenes(model: DebugModel, each: int) -> Iterator[Subject]:
                 continue
             seen = [one for one in trial.scene.objects if one.mask.any()]
             names = {one.name: one.mask for one in seen}
-            yield Subject(f"{task} {number}", run, None, [(Region(n, [Mask(m)]), None) for n, m in names.items()])
+            yield Subject(f"{task} {number}", run, None, [Region(n, [Mask(m)]) for n, m in names.items()])
             found += 1
             if found == each:
                 break
@@ -125,16 +125,16 @@ def noise(model: DebugModel, each: int) -> dict:
 def _shares(model: DebugModel, subject: Subject) -> dict[str, float]:
     """By change, and for "failing" where there is one: the share of the heads above the floor."""
     correct, case = subject.correct, subject.correct.case
-    own = [(one, one) for one, _ in subject.regions]
-    floor = noise_floor(correct, regions=own)
+    floor = noise_floor(correct, regions=subject.regions)
     answer = [correct.tokens[index].id for index in correct.answer_tokens]
     found = {}
     for name, change in UNSEEN.items():
         picture = Picture.open(np.ascontiguousarray(change(case.pictures[0].pixels)))
         copy = model.ask(Case(picture, case.question, expected=case.expected), target=answer)
-        found[name] = compare(correct, copy, regions=own, noise=floor).ranking.share_above()
+        found[name] = compare(correct, copy, regions=subject.regions, noise=floor).ranking.share_above()
     if subject.failing is not None:
-        made = compare(correct, subject.failing, regions=list(subject.regions), noise=floor)
+        own = {"left_regions": subject.regions, "right_regions": subject.failing_regions}
+        made = compare(correct, subject.failing, **own, noise=floor)
         found["failing"] = made.ranking.share_above()
     return found
 

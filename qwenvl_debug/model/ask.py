@@ -17,17 +17,25 @@ import transformers
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import CaptureError, CaseError
+from qwenvl_debug.errors import CaseError
 from qwenvl_debug.model.capture import Recorder
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
 from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
 from qwenvl_debug.model.spelling import spell, texts
 from qwenvl_debug.model.tapping import tapping, watching
 from qwenvl_debug.model.taps import BiasTap, Intervention
+from qwenvl_debug.model.thoughts import CLOSE, count_thoughts
 from qwenvl_debug.model.trace import VisionTrace
 
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel, Progress
+
+
+SHOWN = 64
+"""So many of the last tokens are shown while the model writes: thoughts run to thousands."""
+
+REPLACED = "\ufffd"
+"""What half a character reads as."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,16 @@ def ask(
     top: int,
     progress: Progress | None,
     cancel: Event | None,
+    thinking: bool | None = None,
+    thoughts: Sequence[int] = (),
     interventions: Sequence[Intervention] = (),
 ) -> Run:
     """See `DebugModel.ask`, which makes sure that no other thread uses the network meanwhile."""
     began = time.perf_counter()
-    if rows not in ("asked", "all"):
-        raise CaptureError(f"The rows to keep are 'asked' or 'all', not {rows!r}.")
-    if max_new_tokens < 1:
-        raise CaseError(f"An answer needs room for at least one token; max_new_tokens is {max_new_tokens}.")
-    asked = prompt(model, case)
+    given = None if target is None else [*thoughts, *_target_ids(model, target)]
+    # An answer without thoughts is no thought: it is fed after closed ones.
+    closed = given is not None and CLOSE not in "".join(text for text, _ in spell(model.tokenizer, given))
+    asked = prompt(model, case, thinking, closed=closed)
     length = len(asked.ids)
     recorder = Recorder(
         language={m: n for n, m in model.generation.language_attention(model.network).items() if n in layers},
@@ -70,12 +79,13 @@ def ask(
     )
     taps = [tap for one in interventions for tap in one.taps(model, asked)]
     with torch.no_grad(), tapping(model.network, model.generation, taps), watching(recorder), _enough_memory():
-        if target is None:
+        if given is None:
             new, choices = _generate(model, asked, max_new_tokens, top, progress)
         else:
-            new = [*_target_ids(model, target), model.stop_ids[0]]
+            new = [*given, model.stop_ids[0]]
             choices = _force(model, asked, new, top)
     tokens = _tokens(model, asked, new, choices)
+    settings = model.settings(max_new_tokens, rows, layers, vision_layers, top, thinking, thoughts)
     orders = model.generation.raster_order(model.network, asked.image_grid_thw)
     answer = "".join(token.text for token in tokens if token.kind == "answer").strip()
     return Run(
@@ -91,16 +101,16 @@ def ask(
             [tap.bias for tap in taps if isinstance(tap, BiasTap)],
         ),
         vision=_per_picture(recorder.vision(orders, asked.image_grid_thw), asked),
-        provenance=_provenance(model, model.settings(max_new_tokens, rows, layers, vision_layers, top), began),
+        provenance=_provenance(model, settings, began),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
         interventions=tuple(interventions),
     )
 
 
-def plain(model: DebugModel, case: Case, max_new_tokens: int) -> list[int]:
+def plain(model: DebugModel, case: Case, max_new_tokens: int, thinking: bool | None = None) -> list[int]:
     """See `DebugModel.plain`."""
-    asked = prompt(model, case)
+    asked = prompt(model, case, thinking)
     with torch.no_grad(), _enough_memory():
         sequence = model.network.generate(**asked.feed(model.device), max_new_tokens=max_new_tokens)
     return sequence[0, len(asked.ids) :].tolist()
@@ -125,8 +135,10 @@ class _Pulse(StoppingCriteria):
         self.model, self.prompt_length, self.of, self.progress = model, prompt_length, of, progress
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
-        new = input_ids[0, self.prompt_length :].tolist()
-        self.progress(len(new), self.of, self.model.tokenizer.decode(new, skip_special_tokens=True))
+        done = input_ids.shape[1] - self.prompt_length
+        end = input_ids[0, max(self.prompt_length, input_ids.shape[1] - SHOWN) :].tolist()
+        text = self.model.tokenizer.decode(end, skip_special_tokens=True)
+        self.progress(done, self.of, text if done <= SHOWN else f"…{text.lstrip(REPLACED)}")
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
@@ -165,7 +177,7 @@ def _choices(logits: torch.Tensor, chosen: torch.Tensor, top: int) -> list[Choic
 
 
 def _target_ids(model: DebugModel, target: str | Sequence[int]) -> list[int]:
-    ids = encode(model, target.strip()) if isinstance(target, str) else [int(token) for token in target]
+    ids = encode(model, target.strip()) if isinstance(target, str) else list(target)
     if not ids:
         raise CaseError("The target answer is empty: write the words to feed in.")
     return ids
@@ -176,7 +188,9 @@ def _tokens(model: DebugModel, asked: Prompt, new: list[int], choices: list[Choi
     ids = [*asked.ids, *new]
     last_turn = max(turn for turn in asked.turns if turn is not None)
     ended = new[-1] in model.stop_ids
-    kinds = [*asked.kinds, *(["answer"] * (len(new) - ended)), *(["end"] * ended)]
+    said = new[: len(new) - ended]
+    thought = count_thoughts([text for text, _ in spell(model.tokenizer, said)], opened=asked.opened)
+    kinds = [*asked.kinds, *["thought"] * thought, *["answer"] * (len(said) - thought), *["end"] * ended]
     breaks = [n for n in range(1, len(ids)) if kinds[n] != kinds[n - 1]]
     spelled = spell(model.tokenizer, ids, breaks)
     names = _names(model, choices)
@@ -213,10 +227,7 @@ def _names(model: DebugModel, choices: list[Choice]) -> dict[int, str]:
 
 def _vision_modules(model: DebugModel, layers: Sequence[int]) -> dict[torch.nn.Module, int]:
     blocks = model.generation.vision_attention(model.network)
-    for layer in layers:
-        if not 0 <= layer < len(blocks):
-            raise CaptureError(f"There is no vision layer {layer}: this model has 0 to {len(blocks) - 1}.")
-    return {blocks[layer]: int(layer) for layer in layers}
+    return {blocks[layer]: layer for layer in layers}
 
 
 def _provenance(model: DebugModel, settings: dict[str, Any], began: float) -> Provenance:

@@ -14,16 +14,21 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.image_processing_backends import PilBackend
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.errors import Cancelled, CaptureError
+from qwenvl_debug.errors import Cancelled, CaseError
 from qwenvl_debug.model import ask
 from qwenvl_debug.model.capture import ATTENTION
+from qwenvl_debug.model.chat_template import ChatTemplate
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
 from qwenvl_debug.model.taps import Intervention
+from qwenvl_debug.model.wishes import check_blocks, check_layers, check_target, check_wishes
 
 Progress = Callable[[int, int, str], Any]
-"""Called as progress(done, of, text) from the thread that works."""
+"""Called as progress(done, of, the end of the text so far) from the thread that works."""
+
+ANSWER_TOKENS, THOUGHT_TOKENS = 64, 2048
+"""How long an answer may be, and how many tokens more where the model thinks first, unless something is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +41,12 @@ class DebugModel:
         network: the transformers model.
         tokenizer: the checkpoint's tokenizer.
         image_processor: the checkpoint's image processor.
+        template: the checkpoint's chat template.
         stop_ids: tokens that end an answer; the first is what ends a forced answer.
         generation: the generation.
         mode: how much is kept of an answer, see `model.modes`.
         bits: in how many bits the language model's matrices are stored, or None for whole numbers of `dtype`.
+        max_image_tokens: tokens that an image may take where somebody set a limit, else None.
     """
 
     name: str
@@ -47,10 +54,12 @@ class DebugModel:
     network: PreTrainedModel = field(repr=False)
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
     image_processor: PilBackend = field(repr=False)
+    template: ChatTemplate = field(repr=False)
     stop_ids: tuple[int, ...]
     generation: Family = field(repr=False)
     mode: Mode = BASIC
     bits: int | None = None
+    max_image_tokens: int | None = None
     _lock: RLock = field(default_factory=RLock, repr=False)
 
     @property
@@ -109,11 +118,13 @@ class DebugModel:
         case: Case,
         *,
         target: str | Sequence[int] | None = None,
-        max_new_tokens: int = 64,
+        max_new_tokens: int | None = None,
         rows: Literal["asked", "all"] = "asked",
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        thinking: bool | None = None,
+        thoughts: Sequence[int] = (),
         interventions: Sequence[Intervention] = (),
         progress: Progress | None = None,
         cancel: Event | None = None,
@@ -125,14 +136,19 @@ class DebugModel:
         Args:
             case: pictures and a question.
             target: an answer to feed in instead of the model's own (teacher forcing), as words or as token numbers.
-            max_new_tokens: the answer ends after this many tokens at the latest.
+                Where the model would think first it is fed after the chat template's own empty thoughts, unless it
+                holds thoughts itself (`… </think> answer`) or `thoughts` are given.
+            max_new_tokens: thoughts and answer together end after this many tokens at the latest; by default
+                `ANSWER_TOKENS`, and `THOUGHT_TOKENS` more where the model thinks first. See `Run.cut`.
             rows: whose attention to keep: "asked" for the question's words, the last token of the prompt and the
                 answer; "all" for every token.
             layers: language layers to keep; by default every one that has a map. Fewer take less memory.
             vision_layers: blocks of the vision tower to keep as well; by default none, and all in the mode "full".
             top: how many alternatives to note at each token of the answer.
+            thinking: turn thinking on or off, where the chat template has a switch; None leaves it to the template.
+            thoughts: what to feed before the target, as token numbers with the marks that the model writes.
             interventions: changes inside the model while it answers, see `causes`; the run remembers them.
-            progress: called as progress(tokens done, at most, text so far).
+            progress: called as progress(tokens done, at most, the end of the text so far).
             cancel: an event; when it is set the work stops within one layer.
 
         Returns:
@@ -140,67 +156,80 @@ class DebugModel:
 
         Raises:
             PictureError: the model cannot take a picture's shape.
-            CaseError: the prompt is too long, the target is empty, or memory ran out.
-            CaptureError: a layer without a map, or a block that does not exist.
+            CaseError: the prompt is too long, the target is empty or no answer, `max_new_tokens` is no whole number
+                from 1, the chat template refuses the conversation or has no switch for thinking, or memory ran out.
+            CaptureError: a layer without a map, a block that does not exist, or `rows` or `top` that mean nothing.
             Cancelled: `cancel` was set.
         """
+        if not isinstance(case, Case):
+            raise CaseError(f"A model is asked a Case, Case(picture, question), not {type(case).__name__}.")
+        check_wishes(max_new_tokens, rows, top, thinking)
+        kept, seen = check_layers(layers, self.layers_with_maps), self._kept_blocks(vision_layers)
+        vocabulary = self.network.get_input_embeddings().num_embeddings
+        target = None if target is None else check_target(target, vocabulary)
+        thoughts = check_target(tuple(thoughts), vocabulary)
         with self.turn(cancel):
-            kept = self._kept_layers(layers)
-            seen = self._kept_blocks(vision_layers)
-            return ask.ask(self, case, target, max_new_tokens, rows, kept, seen, top, progress, cancel, interventions)
+            limit = self._limit(max_new_tokens, thinking)
+            given = (progress, cancel, thinking, thoughts, interventions)
+            return ask.ask(self, case, target, limit, rows, kept, seen, top, *given)
 
     def settings(
         self,
-        max_new_tokens: int = 64,
+        max_new_tokens: int | None = None,
         rows: Literal["asked", "all"] = "asked",
         layers: Sequence[int] | None = None,
         vision_layers: Sequence[int] | None = None,
         top: int = 5,
+        thinking: bool | None = None,
+        thoughts: Sequence[int] = (),
     ) -> dict[str, Any]:
         """All that decides, beside the weights and the case, what a run holds: its `provenance.settings`, JSON-ready.
 
         Args: as for `ask`, so that one can tell before asking whether the same was asked before.
+
+        Raises:
+            CaseError, CaptureError: as `ask`.
         """
-        size = self.image_processor.size
+        check_wishes(max_new_tokens, rows, top, thinking)
+        size, kept = self.image_processor.size, check_layers(layers, self.layers_with_maps)
         return {
             "decoding": "greedy",
-            "max_new_tokens": max_new_tokens,
+            "max_new_tokens": self._limit(max_new_tokens, thinking),
             "rows": rows,
-            "layers": None
-            if layers is None or set(layers) == set(self.layers_with_maps)
-            else sorted({int(layer) for layer in layers}),
-            "vision_layers": sorted({int(layer) for layer in self._kept_blocks(vision_layers)}),
-            "top": top,
+            "layers": None if kept == self.layers_with_maps else list(kept),
+            "vision_layers": list(self._kept_blocks(vision_layers)),
+            "top": int(top),
             "dtype": str(self.dtype).removeprefix("torch."),
             "bits": self.bits,
             "device": str(self.device),
             "picture_area": [size["shortest_edge"], size["longest_edge"]],
+            # Only where it is set, so that runs stored before there was such a limit are found.
+            **({} if self.max_image_tokens is None else {"max_image_tokens": self.max_image_tokens}),
+            "chat_template": self.template.label,
+            "thinking": thinking if self.template.has_switch else None,
+            **({"thoughts": list(map(int, thoughts))} if len(thoughts) else {}),
         }
 
-    def _kept_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
-        if layers is None:
-            return self.layers_with_maps
-        for layer in layers:
-            if layer not in self.layers_with_maps:
-                held = ", ".join(map(str, self.layers_with_maps))
-                raise CaptureError(f"Layer {layer} cannot be kept, for it has no attention map: use some of {held}.")
-        if not layers:
-            raise CaptureError("No layer was chosen: name at least one to keep.")
-        return tuple(sorted({int(layer) for layer in layers}))
+    def _limit(self, max_new_tokens: int | None, thinking: bool | None) -> int:
+        if max_new_tokens is not None:
+            return int(max_new_tokens)
+        return ANSWER_TOKENS + (THOUGHT_TOKENS if self.template.thinks(thinking) else 0)
 
-    def _kept_blocks(self, blocks: Sequence[int] | None) -> Sequence[int]:
+    def _kept_blocks(self, blocks: Sequence[int] | None) -> tuple[int, ...]:
         if blocks is None:
-            return range(self.vision_depth) if self.mode.vision else ()
-        return blocks
+            return tuple(range(self.vision_depth)) if self.mode.vision else ()
+        return check_blocks(blocks, self.vision_depth)
 
-    def plain(self, case: Case, max_new_tokens: int = 64) -> list[int]:
+    def plain(self, case: Case, max_new_tokens: int | None = None, thinking: bool | None = None) -> list[int]:
         """The answer of transformers' own `generate` with its own SDPA attention, nothing recorded.
 
+        Args: as for `ask`.
+
         Returns:
-            Token numbers of the answer, with the end token where there is one.
+            Token numbers of thoughts and answer, with the end token where there is one.
         """
         with self.turn(), self.attention("sdpa"):
-            return ask.plain(self, case, max_new_tokens)
+            return ask.plain(self, case, self._limit(max_new_tokens, thinking), thinking)
 
     @contextmanager
     def turn(self, cancel: Event | None = None) -> Iterator[None]:

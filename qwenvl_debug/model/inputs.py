@@ -1,14 +1,12 @@
 """How a case becomes the tokens and pixels a model is fed, with the place of every part known exactly.
 
-The checkpoint's own chat template is rendered with stand-ins for the words of every turn, and cut there. The template's
-pieces are encoded with special tokens on; the words with special tokens off, so that nobody's `<|image_pad|>` or
-`<|im_end|>` becomes a marker. Each image marker is expanded to one token per cell of its picture, and that of a video
-to its pairs of frames. Spans therefore follow from how the sequence was put together, not from a search in it.
+The conversation is rendered by the checkpoint's own chat template and encoded as a whole (see `model.chat`), so that
+the tokens are those of transformers' processors. Each image marker is expanded to one token per cell of its picture,
+and that of a video to its pairs of frames.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +15,15 @@ import torch
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError, ModelLoadError, PictureError
+from qwenvl_debug.model.chat import control_tokens, encode_chat, encode_words, render_chat
 from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.frames import MOST_CELLS, join_frames, seconds_between, times
+from qwenvl_debug.model.image_size import fitting_size
 from qwenvl_debug.model.run import Grid, Kind
+from qwenvl_debug.model.thoughts import CLOSE, left_open
 
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
-
-# Characters of a Unicode private use area: no template writes or trims them.
-_EDGE = "\ue0a1"
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class Prompt:
         image_grid_thw: int64 [pictures or pairs of frames, 3], (1, patch rows, patch columns).
         generation: who takes these inputs.
         pair_seconds: of a video, seconds from one pair of frames to the next; None for pictures.
+        opened: whether it ends inside thoughts, so that the model goes on thinking.
     """
 
     ids: list[int]
@@ -54,6 +53,7 @@ class Prompt:
     image_grid_thw: torch.Tensor
     generation: Family
     pair_seconds: float | None = None
+    opened: bool = False
 
     def feed(self, device: torch.device, more: list[int] | tuple[int, ...] = ()) -> dict[str, Any]:
         """The keyword arguments of the network: the prompt, followed by more tokens of text."""
@@ -88,46 +88,56 @@ class _Sequence:
         return positions
 
 
-def prompt(model: DebugModel, case: Case) -> Prompt:
+def prompt(model: DebugModel, case: Case, thinking: bool | None = None, *, closed: bool = False) -> Prompt:
     """Render, encode and expand a case for a model.
+
+    Args:
+        model: whose tokenizer, chat template and image processor to use.
+        case: the conversation.
+        thinking: turn thinking on or off where the chat template has a switch; None leaves it to the template.
+        closed: end after thoughts, so that an answer can be fed: where the prompt would end inside thoughts, the
+            template's own empty thoughts stand there.
 
     Raises:
         PictureError: a picture is too long and thin for the model.
-        CaseError: the text holds one of the model's own markers, the prompt is too long for the model, or a video is
-            shown to a model that takes none.
+        CaseError: the text holds one of the model's own markers, the prompt is too long for the model, a video is
+            shown to a model that takes none, or the chat template refuses the conversation.
         ModelLoadError: the checkpoint's chat template does not place the pictures or the words.
     """
     if case.seconds and model.generation.video == "none":
         raise CaseError(f"{model.family} takes no video: ask about some of its frames, as pictures.")
+    controls = control_tokens(model.tokenizer)
+    chat = render_chat(model.template, case, controls, thinking)
+    if closed and left_open(chat.tail):
+        if model.template.has_switch:
+            chat = render_chat(model.template, case, controls, thinking=False)
+        if left_open(chat.tail):
+            chat = chat.with_end(("" if chat.text.endswith("\n") else "\n") + f"\n{CLOSE}\n\n")
     pixel_values, grid_thw = _pixels(model, case)
     side = model.image_processor.merge_size
     shapes = [(rows // side, cols // side) for _, rows, cols in grid_thw.tolist()]  # in cells
     turn_of = [number for number, (_, _, shown) in enumerate(case.turns) for _ in shown]
     marker = model.config.video_token_id if case.seconds else model.config.image_token_id
-    words, pieces = _words(case), _pieces(model, case)
-    sequence, placed, spoken = _Sequence(), [], []
-    for piece in pieces:
-        if piece in words:
-            kind, turn, text = words[piece]
-            sequence.add(encode(model, text), kind, turn=turn)
-            spoken.append(piece)
-            continue
-        for token in model.tokenizer.encode(piece, add_special_tokens=False, split_special_tokens=False):
-            if token != marker or len(placed) == len(shapes):
-                sequence.add([token], "template")
-            elif case.seconds:
-                placed += _place_video(model, case, sequence, shapes, turn_of[0])
-            else:
-                picture, (rows, cols) = len(placed), shapes[len(placed)]
-                count = model.generation.picture_tokens or rows * cols
-                placed.append(sequence.add([marker] * count, "picture", picture, turn_of[picture]))
+    sequence, placed = _Sequence(), []
+    for token, owner in encode_chat(model.tokenizer, chat, controls):
+        if owner >= 0:
+            _check_words(model, [token])
+            sequence.add([token], chat.parts[owner].kind, turn=chat.parts[owner].turn)
+        elif token != marker or len(placed) == len(shapes):
+            sequence.add([token], "template")
+        elif case.seconds:
+            placed += _place_video(model, case, sequence, shapes, turn_of[0])
+        else:
+            picture, (rows, cols) = len(placed), shapes[len(placed)]
+            count = model.generation.picture_tokens or rows * cols
+            placed.append(sequence.add([marker] * count, "picture", picture, turn_of[picture]))
     if case.seconds and not placed:
         raise CaseError(
             f"“{model.name}” takes no video, for its chat template has no place for one: ask about some of its frames, "
             "as pictures."
         )
-    if len(placed) != len(shapes) or spoken != list(words):
-        raise ModelLoadError(f"The chat template of “{model.name}” leaves out a picture or words of the conversation.")
+    if len(placed) != len(shapes):
+        raise ModelLoadError(f"The chat template of “{model.name}” leaves out a picture of the conversation.")
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if longest is not None and len(sequence.ids) > longest:
         raise CaseError(
@@ -146,57 +156,25 @@ def prompt(model: DebugModel, case: Case) -> Prompt:
         image_grid_thw=grid_thw,
         generation=model.generation,
         pair_seconds=seconds_between(case.seconds, together) if case.seconds else None,
+        opened=left_open(chat.tail),
     )
 
 
 def encode(model: DebugModel, text: str) -> list[int]:
-    """Encode a person's words: what looks like a special token is only text.
+    """Encode a person's words: what looks like a special token is only text, but for the marks of grounding.
 
     Raises:
         CaseError: a marker of the model remains (a checkpoint that does not declare its markers as special).
     """
-    ids = model.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-    config = model.config
-    markers = {config.image_token_id, getattr(config, "video_token_id", None)}
-    if markers.intersection(ids):
-        raise CaseError("The text holds a marker that this model reserves for pictures: take it out and ask again.")
+    ids = encode_words(model.tokenizer, text, control_tokens(model.tokenizer))
+    _check_words(model, ids)
     return ids
 
 
-def _words(case: Case) -> dict[str, tuple[Kind, int | None, str]]:
-    """By its stand-in, everything that is said: what kind it is, in which turn, and the words, in their order."""
-    said: dict[str, tuple[Kind, int | None, str]] = {}
-    if case.system is not None:
-        said[f"{_EDGE}system{_EDGE}"] = ("system", None, case.system)
-    for turn, (question, answer, _) in enumerate(case.turns):
-        said[f"{_EDGE}question {turn}{_EDGE}"] = ("question" if answer is None else "earlier", turn, question)
-        if answer is not None:
-            said[f"{_EDGE}answer {turn}{_EDGE}"] = ("earlier", turn, answer)
-    return said
-
-
-def _pieces(model: DebugModel, case: Case) -> list[str]:
-    """The rendered chat, cut where somebody's words belong."""
-    messages: list[dict[str, Any]] = []
-    if case.system is not None:
-        messages.append({"role": "system", "content": f"{_EDGE}system{_EDGE}"})
-    for turn, (_, answer, shown) in enumerate(case.turns):
-        pictures = [{"type": "video"}] * bool(shown) if case.seconds else [{"type": "image"}] * len(shown)
-        content = [*pictures, {"type": "text", "text": f"{_EDGE}question {turn}{_EDGE}"}]
-        messages.append({"role": "user", "content": content})
-        if answer is not None:
-            messages.append({"role": "assistant", "content": f"{_EDGE}answer {turn}{_EDGE}"})
-    try:
-        chat = model.tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=True,
-            # Models that think aloud first are asked to answer at once; templates without the switch ignore it.
-            enable_thinking=False,
-        )
-    except Exception as error:  # a template may raise anything
-        raise ModelLoadError(f"The chat template of “{model.name}” cannot be used: {error}") from None
-    return [piece for piece in re.split(f"({_EDGE}[a-z0-9 ]+{_EDGE})", chat) if piece]
+def _check_words(model: DebugModel, ids: list[int]) -> None:
+    markers = {model.config.image_token_id, getattr(model.config, "video_token_id", None)}
+    if markers.intersection(ids):
+        raise CaseError("The text holds a marker that this model reserves for pictures: take it out and ask again.")
 
 
 def _place_video(
@@ -212,7 +190,8 @@ def _place_video(
     placed = []
     for pair, (time, (rows, cols)) in enumerate(zip(times(case.seconds, together), shapes, strict=True)):
         if model.generation.video == "timed":
-            sequence.add(encode(model, f"<{time:.1f} seconds>"), "template")
+            time_ids = model.tokenizer.encode(f"<{time:.1f} seconds>", add_special_tokens=False)
+            sequence.add(time_ids, "template")
             sequence.add([model.config.vision_start_token_id], "template")
         placed.append(sequence.add([marker] * (rows * cols), "picture", pair * together, turn))
         if model.generation.video == "timed":
@@ -227,16 +206,16 @@ def _pixels(model: DebugModel, case: Case) -> tuple[torch.Tensor, torch.Tensor]:
                 f"“{picture.name}” is {picture.width} x {picture.height} pixels; a model takes pictures at most 200 "
                 "times as long as they are wide: crop it."
             )
-    processor, options = model.image_processor, {}
+    processor = model.image_processor
+    size = {edge: processor.size[edge] for edge in ("shortest_edge", "longest_edge")}
     if case.seconds:
         most = MOST_CELLS * (processor.patch_size * processor.merge_size) ** 2
-        size = processor.size
-        options["size"] = {
-            "shortest_edge": min(size["shortest_edge"], most),
-            "longest_edge": min(size["longest_edge"], most),
-        }
-    # The layout is given, for it is guessed from the shape otherwise, wrongly for a picture 3 pixels high.
-    pictures = [picture.pixels for picture in case.pictures]
-    features = processor(images=pictures, return_tensors="pt", input_data_format="channels_last", **options)
-    values, grids = features["pixel_values"], features["image_grid_thw"]
+        size = {edge: min(area, most) for edge, area in size.items()}
+    sizes = [fitting_size(processor, picture.size, size, model.max_image_tokens) for picture in case.pictures]
+    prepared = [
+        # The layout is given, for it is guessed from the shape otherwise, wrongly for a picture 3 pixels high.
+        processor(images=[picture.pixels], return_tensors="pt", input_data_format="channels_last", size=own)
+        for picture, own in zip(case.pictures, sizes, strict=True)
+    ]
+    values, grids = (torch.cat([one[name] for one in prepared]) for name in ("pixel_values", "image_grid_thw"))
     return join_frames(values, grids, processor.temporal_patch_size) if case.seconds else (values, grids)

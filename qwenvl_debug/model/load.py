@@ -21,7 +21,7 @@ from qwenvl_debug.model.debug_model import DebugModel
 from qwenvl_debug.model.forecast import inspect
 from qwenvl_debug.model.machine import hardware, known_device
 from qwenvl_debug.model.modes import mode_of
-from qwenvl_debug.model.parts import read_image_processor, read_tokenizer
+from qwenvl_debug.model.parts import read_image_processor, read_template, read_tokenizer
 from qwenvl_debug.model.place import Wishes, choose
 from qwenvl_debug.model.safety import check_files
 from qwenvl_debug.model.source import MICRO, download, fingerprint
@@ -86,7 +86,7 @@ def load_model(
             progress(done, STEPS, text)
 
     shown, how = str(name), mode_of(mode)
-    wishes = Wishes(_device(device, max_memory), _dtype(dtype), _bits(bits), max_image_tokens)
+    wishes = Wishes(_device(device, max_memory), _dtype(dtype), _bits(bits), _image_tokens(max_image_tokens))
     report(0, "finding the checkpoint")
     allow(shown)
     found = inspect(name, local_files_only=local_files_only)
@@ -113,6 +113,7 @@ def load_model(
         read_tokenizer(folder, shown, family),
         read_image_processor(folder, shown, family, most),
     )
+    template = read_template(folder, tokenizer, shown, family)
     network = read_network(
         folder,
         shown,
@@ -139,10 +140,12 @@ def load_model(
         network=network,
         tokenizer=tokenizer,
         image_processor=image_processor,
+        template=template,
         stop_ids=stop_ids,
         generation=family,
         mode=how,
         bits=place.bits,
+        max_image_tokens=None if family.picture_tokens else most,  # a generation may give every image the same number
     )
 
 
@@ -187,6 +190,12 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if found not in (torch.float32, torch.float16, torch.bfloat16):
         raise ModelLoadError(f"There is no precision “{dtype}”: use float32, bfloat16 or float16.")
     return found
+
+
+def _image_tokens(most: int | None) -> int | None:
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ModelLoadError(f"max_image_tokens is a whole number from 1, not {most!r}.")
+    return most
 
 
 def _bits(bits: int | None) -> int | None:

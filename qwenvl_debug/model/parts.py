@@ -9,13 +9,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from qwenvl_debug.errors import ModelLoadError, QwenVLDebugError
-from qwenvl_debug.model.chat_template import check_chat_template
+from qwenvl_debug.model.chat_template import ChatTemplate, read_chat_template
 from qwenvl_debug.model.families import Family
-from qwenvl_debug.model.safety import read_json
+from qwenvl_debug.model.renderer import RENDERER
+from qwenvl_debug.model.source import MICRO
 
 
 def read_tokenizer(folder: Path, name: str, family: Family) -> PreTrainedTokenizerBase:
-    """The checkpoint's tokenizer with its chat template.
+    """The checkpoint's tokenizer.
 
     Args:
         folder: where it lies.
@@ -23,24 +24,36 @@ def read_tokenizer(folder: Path, name: str, family: Family) -> PreTrainedTokeniz
         family: the generation, which may read its own.
 
     Raises:
-        ModelLoadError: missing, broken, or without a chat template that ends.
+        ModelLoadError: missing or broken.
     """
     if family.read_tokenizer is not None:
         return _read(family.read_tokenizer, folder, name, "its tokenizer cannot be read")
     if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
         raise ModelLoadError(f"“{name}” is incomplete: it holds no tokenizer (tokenizer.json).")
-    tokenizer = _read(_auto_tokenizer, folder, name, "its tokenizer cannot be read")
-    template = tokenizer.chat_template
-    if template is None and (folder / "chat_template.json").is_file():
-        template = read_json(folder / "chat_template.json", name).get("chat_template")
-    if isinstance(template, dict):  # several, by name
-        template = template.get("default")
-    if not isinstance(template, str):
-        raise ModelLoadError(f"“{name}” has no chat template: choose a checkpoint tuned to answer (Instruct).")
-    words = {key: str(word) for key, word in tokenizer.special_tokens_map.items() if isinstance(word, str)}
-    check_chat_template(template, words, name)
-    tokenizer.chat_template = template
-    return tokenizer
+    if folder != MICRO:
+        RENDERER.start()  # it is ready by the time the chat template is tried
+    return _read(_auto_tokenizer, folder, name, "its tokenizer cannot be read")
+
+
+def read_template(folder: Path, tokenizer: PreTrainedTokenizerBase, name: str, family: Family) -> ChatTemplate:
+    """The checkpoint's chat template, which its tokenizer has from here on too.
+
+    Args:
+        folder: where it lies.
+        tokenizer: as `read_tokenizer` returned it.
+        name: what to call the checkpoint in an error.
+        family: the generation, which may have templates of its own.
+
+    Raises:
+        ModelLoadError: missing, broken, or one that does not end.
+    """
+    if tokenizer.chat_template in family.templates:
+        words = dict(tokenizer.special_tokens_map)
+        template = ChatTemplate(tokenizer.chat_template, "built in", words, name, trusted=True)
+    else:
+        template = read_chat_template(folder, tokenizer, name, trusted=folder == MICRO)
+    tokenizer.chat_template = template.text
+    return template
 
 
 def read_image_processor(folder: Path, name: str, family: Family, max_image_tokens: int | None) -> Any:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from qwenvl_debug.case import Case, is_right
 from qwenvl_debug.errors import CaseError, QueryError
+from qwenvl_debug.model.thoughts import CLOSE, thoughts_text
 from qwenvl_debug.model.trace import Trace, VisionTrace
 
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
     from qwenvl_debug.model.taps import Intervention
 
-Kind = Literal["template", "system", "earlier", "picture", "question", "answer", "end"]
+KEPT = ("max_new_tokens", "rows", "layers", "vision_layers", "top")
+"""Settings of a run that say what was to be kept of it: arguments of `DebugModel.ask` by the same names."""
+
+Kind = Literal["template", "system", "earlier", "picture", "question", "thought", "answer", "end"]
+
+CHOSEN = ("thought", "answer", "end")
+"""The kinds of token that the model chose, or was made to give, after the prompt."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,12 @@ class Token:
             the others none.
         group: index of the first token of those that share a character; a token of its own has its own index.
         kind: "template" (the checkpoint's chat template), "system" (the case's system prompt), "earlier" (the words of
-            earlier turns, questions and answers), "picture" (of any turn), "question" (the last one), "answer", or
-            "end" (the token that ends the answer).
+            earlier turns, questions and answers), "picture" (of any turn), "question" (the last one), "thought" (what
+            a thinking model writes before its answer, with the marks `<think>` and `</think>` that it writes itself),
+            "answer", or "end" (the token that ends the answer).
         picture: which picture of the case it is a cell of, else None; of a pair of frames the first.
-        probability: of an answer or end token, 0..1, given everything before it; else None.
-        alternatives: of an answer or end token, the likeliest tokens at its place, likeliest first.
+        probability: of a thought, answer or end token, 0..1, given everything before it; else None.
+        alternatives: of a thought, answer or end token, the likeliest tokens at its place, likeliest first.
         turn: which turn of the conversation its words or its picture belong to, from 0; None for the system prompt
             and the marks of the chat template, and in runs stored by versions that knew one turn only.
     """
@@ -109,8 +118,8 @@ class Run:
 
     Attributes:
         case: what was asked.
-        answer: the answer's text, without the end token.
-        tokens: the whole sequence: prompt, answer, and the end token where there is one.
+        answer: the answer's text, without thoughts and without the end token; of a forced run what was fed in.
+        tokens: the whole sequence: prompt, thoughts, answer, and the end token where there is one.
         grids: one per picture, also those of earlier turns.
         trace: attention of the language layers.
         vision: attention of the vision tower, one per picture; empty unless it was asked for.
@@ -133,9 +142,48 @@ class Run:
     interventions: tuple[Intervention, ...] = ()
 
     @property
+    def forced(self) -> bool:
+        """Whether the answer was fed in, so that it says nothing about what the model would have answered."""
+        return self.target is not None
+
+    @property
     def right(self) -> bool | None:
-        """Whether the answer contains the expected words; None where nothing was expected."""
-        return is_right(self.answer, self.case.expected)
+        """Whether the model's answer contains the expected words; None where nothing was expected, where nothing was
+        answered yet because the run was cut in its thoughts, and of a forced run, whose answer is not the model's."""
+        return None if self.forced or self.cut == "thoughts" else is_right(self.answer, self.case.expected)
+
+    @property
+    def cut(self) -> Literal["thoughts", "answer"] | None:
+        """In what the run was cut by its limit of new tokens; None where the model ended its answer itself."""
+        if self.target is not None or self.tokens[-1].kind == "end":
+            return None
+        return "thoughts" if self.tokens[-1].kind == "thought" else "answer"
+
+    @property
+    def thoughts(self) -> str:
+        """What the model thought before it answered, without its marks; empty without thoughts."""
+        return thoughts_text("".join(self.tokens[index].text for index in self.thought_tokens))
+
+    @property
+    def thought_tokens(self) -> tuple[int, ...]:
+        """Indices of the tokens of the thoughts, with their marks."""
+        return tuple(token.index for token in self.tokens if token.kind == "thought")
+
+    @property
+    def thinking(self) -> bool | None:
+        """Whether thinking was turned on or off for this run; None where that was left to the chat template."""
+        return self.provenance.settings.get("thinking")
+
+    @property
+    def fed_after(self) -> Literal["empty thoughts", "thoughts"] | None:
+        """After what the answer of a forced run was fed; None without thoughts, and for the model's own answer."""
+        if self.target is None:
+            return None
+        if self.thought_tokens:
+            return "thoughts"
+        # The end of the prompt, from the last words or cells on.
+        end = takewhile(lambda token: token.kind == "template", reversed(self.tokens[: self.last_prompt + 1]))
+        return "empty thoughts" if CLOSE in "".join(token.text for token in reversed(list(end))) else None
 
     @property
     def answer_tokens(self) -> tuple[int, ...]:
@@ -149,42 +197,44 @@ class Run:
 
     @property
     def last_prompt(self) -> int:
-        """Index of the last token of the prompt, whose row chose the first token of the answer."""
-        return next(
-            (token.index - 1 for token in self.tokens if token.kind in ("answer", "end")), self.tokens[-1].index
-        )
+        """Index of the last token of the prompt, whose row chose the first token of the answer, or of the thoughts."""
+        return next((token.index - 1 for token in self.tokens if token.kind in CHOSEN), self.tokens[-1].index)
 
     def row_of(self, token_index: int) -> int:
         """The attention row that belongs to a token.
 
-        A token of the answer was chosen by the row before it; any other token looks with its own row.
+        A token of the thoughts or the answer was chosen by the row before it; any other token looks with its own row.
 
         Raises:
             QueryError: there is no such token.
         """
         if not 0 <= token_index < len(self.tokens):
             raise QueryError(f"There is no token {token_index}: this run has tokens 0 to {len(self.tokens) - 1}.")
-        return token_index - 1 if self.tokens[token_index].kind in ("answer", "end") else token_index
+        return token_index - 1 if self.tokens[token_index].kind in CHOSEN else token_index
 
-    def force(self, target: str) -> Run:
-        """The same model asked the same case, with a given answer fed in instead of its own.
+    def force(self, target: str, *, keep_thoughts: bool = False) -> Run:
+        """The same model asked the same case, with a given answer fed in instead of its own; it keeps the rows, layers,
+        vision layers and alternatives that this run was asked to keep.
+
+        Args:
+            target: the answer.
+            keep_thoughts: feed it after the thoughts of this run. By default it is fed after the chat template's own
+                empty thoughts where the model would think first, so that both sides of a comparison are fed alike.
 
         Raises:
-            CaseError: the target is empty, or the run holds no model.
+            CaseError: the target is empty, the run holds no model, or its thoughts were cut.
         """
         if self.model is None:
             raise CaseError("This run was read from a file and holds no model: ask the case again to force an answer.")
-        blocks = self.vision[0].layers if self.vision else ()
-        return self.model.ask(
-            self.case,
-            target=target,
-            layers=self.trace.layers,
-            vision_layers=blocks,
-            interventions=self.interventions,
-        )
+        if keep_thoughts and self.cut == "thoughts":
+            raise CaseError("This run was cut in its thoughts, so no answer can follow them: raise max_new_tokens.")
+        kept = {name: self.provenance.settings[name] for name in KEPT if name in self.provenance.settings}
+        thoughts = [self.tokens[index].id for index in self.thought_tokens] if keep_thoughts else ()
+        kept |= {"thinking": self.thinking, "interventions": self.interventions}
+        return self.model.ask(self.case, target=target, thoughts=thoughts, **kept)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but pixels and attention, ready for JSON."""
+        """Everything but pixels and attention, ready for JSON; a forced run has no answer, but a target."""
         return {
             "question": self.case.question,
             "system": self.case.system,
@@ -195,8 +245,12 @@ class Run:
                 for picture in self.case.pictures
             ],
             "seconds": list(self.case.seconds),
-            "answer": self.answer,
+            "thoughts": self.thoughts,
+            "answer": None if self.forced else self.answer,
+            "cut": self.cut,
             "right": self.right,
+            "forced": self.forced,
+            "fed_after": self.fed_after,
             "target": self.target,
             "grids": [{"picture": grid.picture, "rows": grid.rows, "cols": grid.cols} for grid in self.grids],
             "layers": self.trace.n_layers,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qwenvl_debug.model.run import Run
+from qwenvl_debug.model.run import CHOSEN, Run
 
 SUM = 1e-3
 """How far a row may be from 1 in all: thousands of float32 weights are added up."""
@@ -90,7 +90,7 @@ def _causal(run: Run) -> Check:
 
 
 def _answer(run: Run) -> list:
-    return [token for token in run.tokens if token.kind in ("answer", "end")]
+    return [token for token in run.tokens if token.kind in CHOSEN]
 
 
 def _probabilities(run: Run) -> Check:

@@ -93,7 +93,7 @@ def read_json(path: Path, name: str, largest: int = LARGEST_SETTINGS) -> Mapping
         ModelLoadError: it is too large, cannot be read, or holds something else.
     """
     if path.is_file():
-        _check_size(path, name, largest)
+        check_size(path, name, largest)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # the last: brackets nested thousands deep
@@ -138,9 +138,9 @@ def check_files(folder: Path, name: str, *, native: bool) -> None:
         ModelLoadError: see above, or a shard of the weights is missing.
     """
     for file in _TOKENIZER_FILES:
-        _check_size(folder / file, name, LARGEST_FILE)
-    for file in _TEMPLATES:
-        _check_size(folder / file, name, LARGEST_TEMPLATE)
+        check_size(folder / file, name, LARGEST_FILE)
+    for path in (*(folder / file for file in _TEMPLATES), *folder.glob("additional_chat_templates/*.jinja")):
+        check_size(path, name, LARGEST_TEMPLATE)
     if (folder / ADAPTER).is_file():  # transformers would apply it, with all that its configuration asks for
         raise ModelLoadError(
             f"“{name}” holds a LoRA ({ADAPTER}) beside a model's config.json: keep only one of the two in the folder."
@@ -148,7 +148,7 @@ def check_files(folder: Path, name: str, *, native: bool) -> None:
     for path in sorted(folder.glob("*.json")):
         if path.name in _TOKENIZER_FILES or path.name in _TEMPLATES:
             continue
-        _check_size(path, name, LARGEST_SETTINGS)
+        check_size(path, name, LARGEST_SETTINGS)
         try:
             content = read_json(path, name)
         except ModelLoadError:  # said by whoever needs the file
@@ -175,7 +175,12 @@ def _check_index(shards: Any, path: Path, name: str) -> None:
             raise ModelLoadError(f"“{name}” is incomplete: {file}, which its {path.name} names, is missing.")
 
 
-def _check_size(path: Path, name: str, largest: int) -> None:
+def check_size(path: Path, name: str, largest: int) -> None:
+    """Refuse a file with more bytes than any published one has.
+
+    Raises:
+        ModelLoadError: it has; one that does not exist has none.
+    """
     size = path.stat().st_size if path.is_file() else 0
     if size > largest:
         raise ModelLoadError(

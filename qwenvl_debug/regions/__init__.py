@@ -2,6 +2,7 @@
 
 from qwenvl_debug.regions.baselines import Baselines, baselines
 from qwenvl_debug.regions.bring_in import bring_in
+from qwenvl_debug.regions.carrying import Carried, carry
 from qwenvl_debug.regions.coco import from_coco, to_coco
 from qwenvl_debug.regions.files import Imported, Question, UnclearFile
 from qwenvl_debug.regions.fit import fit
@@ -30,6 +31,7 @@ __all__ = [
     "Baselines",
     "Box",
     "Brush",
+    "Carried",
     "Ellipse",
     "Imported",
     "Mask",
@@ -43,6 +45,7 @@ __all__ = [
     "baselines",
     "boxes",
     "bring_in",
+    "carry",
     "check_names",
     "coverage",
     "covers_of",

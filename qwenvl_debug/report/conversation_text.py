@@ -65,4 +65,6 @@ def _boxes(run: Run) -> list[str]:
         one = box.rectangle
         where = f"{one.x:.0f},{one.y:.0f},{one.width:.0f},{one.height:.0f}"
         rows.append((printable(box.label), printable(run.case.pictures[box.picture].name), where))
-    return ["Boxes in the answer:", *columns([("name", "picture", "x,y,width,height in pixels"), *rows]), *unread]
+    whose = "answer that was fed in" if run.forced else "answer"
+    table = columns([("name", "picture", "x,y,width,height in pixels"), *rows])
+    return [f"Boxes in the {whose}:", *table, *unread]

@@ -53,6 +53,9 @@ def health(model: DebugModel) -> dict[str, Any]:
             "heads": model.n_heads,
             "layers_with_maps": list(model.layers_with_maps),
             "vision_layers": model.vision_depth,
+            "chat_template": model.template.label,
+            "thinks": model.template.thinks(),
+            "thinking_switch": model.template.has_switch,
         },
         "self_test": {"passed": test.ok} | numbers | {"tolerance": TOLERANCE},
     }
@@ -73,6 +76,7 @@ def health_text(report: dict[str, Any]) -> str:
                 f"{model['name']} ({model['family']}, {model['dtype']}, revision {model['revision']})",
             ),
             ("mode", model["mode"]),
+            ("chat template", f"{model['chat_template']}{_thinking(model)}"),
             ("maps", f"{len(model['layers_with_maps'])} of {model['layers']} layers, {model['heads']} heads each"),
         ]
     )
@@ -113,6 +117,14 @@ def forecast_text(report: dict[str, Any]) -> str:
         f"{report['model']} ({report['family']}, {report['parameters']:,} parameters), reckoned from its configuration"
     )
     return "\n".join([about, "", *columns(rows)])
+
+
+def _thinking(model: dict[str, Any]) -> str:
+    """Whether the model thinks before it answers, and whether that can be changed; nothing for one that never does."""
+    if not model["thinks"] and not model["thinking_switch"]:
+        return ""
+    says = "thinks before it answers" if model["thinks"] else "answers at once"
+    return f", {says} (--thinking, --no-thinking)" if model["thinking_switch"] else f", {says}"
 
 
 def _test_picture() -> np.ndarray:

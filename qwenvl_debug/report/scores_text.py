@@ -51,13 +51,14 @@ def _mass_lines(one: RegionMass, best_heads: int) -> list[str]:
     lines = [
         f"Share of attention inside “{printable(one.name)}”; chance gives {', '.join(there)} (difference in points):"
     ]
+    said = [one.sided.said]
+    if one.sided.outside < 1:  # or that has been said
+        said += [one.why(0), one.why(1)]
+    lines += [f"  {printable(sentence)}" for sentence in said if sentence is not None]
     left, right = one.left_mass[:, -1], one.right_mass[:, -1]
     layers = np.flatnonzero(~(np.isnan(left) & np.isnan(right))).tolist()
     if not layers:
-        return [
-            *lines,
-            f"  {DASH}  The region is empty, covers the whole picture or lies outside it, or no layer has a map.",
-        ]
+        return [*lines, f"  {DASH}"]
     rows = [(str(n), _shown(left[n]), _shown(right[n]), _points(left[n] - right[n])) for n in layers]
     lines += columns([("layer", "correct", "failing", "difference"), *rows], right=(0, 1, 2, 3))
     lines += layers_without_map(layers, len(left))

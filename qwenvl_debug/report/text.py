@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qwenvl_debug.compare.sweep import PROBABILITY
 from qwenvl_debug.maps import NORMALISATIONS, map_stack
 
 if TYPE_CHECKING:
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 BAR = 24
 """Widest bar, in characters."""
 
+THOUGHTS = 200
+"""So many characters of the thoughts are shown; JSON output holds all."""
+
 
 def run_text(run: Run) -> str:
     """The answer, whether it is right, every answer token with its next best, and how much the layers read."""
     lines = [printable(run.case.question), "", *answer_lines(run)]
     tokens = [token for token in run.tokens if token.kind in ("answer", "end") and token.probability is not None]
-    lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
+    if tokens:  # none where the run was cut in its thoughts
+        lines += ["", *columns([("token", "probability", "next best"), *map(_token_cells, tokens)], right=(1,))]
     for picture, grid in enumerate(run.grids):
         if run.tokens[grid.positions[0]].picture != picture:
             continue  # the second frame of a pair, which is looked at with the first
@@ -49,7 +54,7 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
     else:
         lines.append("Each side is asked with its own answer; give a target to ask both with the same words.")
     lines += [
-        f"Pictures: {comparison.alignment.kind}. {comparison.alignment.reason}",
+        f"Pictures: {comparison.alignment.kind}. {comparison.alignment.reason}{_apart(comparison)}",
         f"Maps: {NORMALISATIONS[comparison.left.normalisation].name}.",
         "",
     ]
@@ -61,6 +66,12 @@ def comparison_text(comparison: Comparison, best_heads: int = 5) -> str:
         named = [f"{int(row.layer)}.{int(row.head)} ({row.difference:.3f})" for row in top.itertuples()]
         lines += ["", f"Most different: layer {comparison.most_different_layer()}; of single heads {', '.join(named)}."]
     return "\n".join(lines)
+
+
+def _apart(comparison: Comparison) -> str:
+    """That aligned images have nothing in common, or nothing."""
+    empty = comparison.pieces is not None and comparison.pieces.empty
+    return " They share no area, so no cell is compared." if empty else ""
 
 
 def _layer_lines(comparison: Comparison) -> list[str]:
@@ -115,6 +126,7 @@ def sweep_text(made: Sweep) -> str:
     lines = [
         printable(first.case.question),
         f"{made.perturbation.title} ({made.perturbation.unit}), followed answer “{printable(made.target)}”.",
+        PROBABILITY,
     ]
     table = made.table()
     names = list(first.masses)
@@ -123,7 +135,8 @@ def sweep_text(made: Sweep) -> str:
         (
             f"{row['strength']:g}",
             printable(row["answer"]) or "(no words)",
-            ("yes" if row["right"] else "no") + ("   flips here" if number == made.flip else ""),
+            {True: "yes", False: "no", None: "cut in its thoughts"}[row["right"]]
+            + ("   flips here" if number == made.flip else ""),
             percent(row["probability"]),
             percent(row["per_token"]),
             *(f"{percent(row[f'mass_{name}'])} ({percent(row[f'chance_{name}'])})" for name in names),
@@ -136,6 +149,8 @@ def sweep_text(made: Sweep) -> str:
         if place is not None:
             who = "the mean of its heads" if place[1] < 0 else f"head {place[1]}"
             lines.append(f"On {printable(name)}: share of the map of layer {place[0]}, {who} (what chance gives).")
+    for step in made.steps:
+        lines += [f"At {step.strength:g}: {printable(said)}" for said in step.lost()]
     if made.flip is not None:
         again = any(step.right for step in made.steps[made.flip :])
         more = ", but right again further on." if again else " on."
@@ -187,11 +202,19 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
 
 
 def answer_lines(run: Run) -> list[str]:
-    """What was said, and whether it was expected."""
+    """What was said, whether it was expected, and what the model thought before."""
     said = printable(run.answer) or "(no words)"
     verdict = {None: "", True: "   as expected", False: f"   expected: {printable(run.case.expected or '')}"}[run.right]
-    forced = "   (this answer was given, not chosen)" if run.target is not None else ""
-    return [f"  {said}{verdict}{forced}"]
+    forced = ""
+    if run.target is not None:
+        forced = f"   (this answer was given{f' after {run.fed_after}' if run.fed_after else ''}, not chosen)"
+    lines, count = [], sum(token.kind == "thought" for token in run.tokens)
+    if count:
+        begun = printable(" ".join(run.thoughts.split()))
+        lines.append(f"  thoughts ({count} tokens): {begun[:THOUGHTS]}{'…' if len(begun) > THOUGHTS else ''}")
+        if run.cut == "thoughts":
+            said = "(cut in its thoughts: raise --max-new-tokens, or turn thinking off)"
+    return [*lines, f"  {said}{verdict}{forced}"]
 
 
 def _token_cells(token) -> tuple[str, str, str]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import select
 
-from qwenvl_debug.compare import Comparison, align, compare
+from qwenvl_debug.compare import Alignment, Comparison, SidedRegion, align, compare, stated
 from qwenvl_debug.errors import StoreError
 from qwenvl_debug.maps import Query
+from qwenvl_debug.regions import from_record, to_record
 from qwenvl_debug.regions.shapes import Region
 from qwenvl_debug.store import files
 from qwenvl_debug.store.engine import Store
@@ -21,6 +22,7 @@ from qwenvl_debug.store.runs import load_run, save_run
 from qwenvl_debug.store.tables import ComparisonRow, RunRow, ScoreRow, now
 
 if TYPE_CHECKING:
+    from qwenvl_debug.case import Picture
     from qwenvl_debug.maps import Normalisation
 
 
@@ -48,7 +50,8 @@ class StoredScores:
 
 
 def save_comparison(store: Store, comparison: Comparison) -> int:
-    """Keep a comparison and its runs.
+    """Keep a comparison and its runs: what the model said on either side, and apart from that the runs whose words
+    asked, which may have had an answer fed in. How the pictures are aligned and where the regions are is kept too.
 
     Returns:
         Its number; one that was saved before keeps its number.
@@ -58,7 +61,8 @@ def save_comparison(store: Store, comparison: Comparison) -> int:
     """
     sides = {"correct": comparison.left, "failing": comparison.right}
     queries = {side: _record(stack.query) for side, stack in sides.items()}
-    queries["alignment"] = comparison.alignment.kind
+    queries["alignment"] = comparison.alignment.to_dict()
+    queries["regions"] = [_sided_record(one.sided) for one in comparison.regions]
     queries["neutral"] = [save_run(store, run) for run in comparison.neutral or ()]
     about = {
         "target": comparison.target,
@@ -88,22 +92,65 @@ def load_comparison(store: Store, comparison_id: int) -> Comparison:
         StoreError: there is none, or a trace was removed to make room; `comparison_numbers` still has its numbers.
     """
     row = _comparison(store, comparison_id)
-    ids = (row.correct_id, row.failing_id, row.asked_correct_id, row.asked_failing_id)
+    asked_ids = row.asked_correct_id, row.asked_failing_id
+    own_ids = tuple(_said_by_the_model(store, number) for number in (row.correct_id, row.failing_id))
     more = row.queries.get("neutral", [])  # rows of an earlier version have none
-    runs = {number: load_run(store, number) for number in {*ids, *more}}
-    correct, failing, *asked = (runs[number] for number in ids)
-    found = align(*(run.case.pictures[row.picture] for run in asked))
-    kind = row.queries.get("alignment", found.kind)
+    runs = {number: load_run(store, number) for number in {*own_ids, *asked_ids, *more}}
+    correct, failing, *asked = (runs[number] for number in (*own_ids, *asked_ids))
     made = compare(
-        *asked,
+        correct,
+        failing,
+        asked=tuple(asked),
         correct_query=_query(row.queries["correct"]),
         failing_query=_query(row.queries["failing"]),
         picture=row.picture,
         normalisation=row.normalisation,
         neutral=tuple(runs[number] for number in more) or None,
-        alignment=found if found.kind == kind else kind,  # else a person stated it
+        alignment=_alignment(row.queries.get("alignment"), *(run.case.pictures[row.picture] for run in asked)),
     )
-    return replace(made, correct=correct, failing=failing, target=row.target)
+    if row.queries.get("regions"):
+        made = made.measured_on([_sided(one) for one in row.queries["regions"]])
+    return replace(made, target=row.target)
+
+
+def _said_by_the_model(store: Store, run_id: int) -> int:
+    """The run of what the model said, where an earlier version kept one with an answer fed in in its place.
+
+    Returns:
+        The latest run of the same model, case and settings (but for what was to be kept of it) without a fed answer;
+        the run itself where it is that already, or where there is none: then it is marked as forced.
+    """
+    from qwenvl_debug.model.run import KEPT  # torch
+
+    def computed(row: RunRow) -> tuple[Any, ...]:
+        settings = {name: value for name, value in row.provenance["settings"].items() if name not in KEPT}
+        return row.provenance["revision"], settings
+
+    with store.reading() as session:
+        row = session.get(RunRow, run_id)
+        if row is None or row.target is None:
+            return run_id
+        same = select(RunRow).where(RunRow.case_id == row.case_id, RunRow.target.is_(None), RunRow.trace.is_not(None))
+        found = (one.id for one in session.scalars(same.order_by(RunRow.id.desc())) if computed(one) == computed(row))
+        return next(found, run_id)
+
+
+def _alignment(kept: Any, correct: Picture, failing: Picture) -> Alignment:
+    """An alignment as it was kept; earlier versions kept its kind alone, or nothing."""
+    if isinstance(kept, dict):
+        return Alignment.from_dict(kept)
+    found = align(correct, failing)
+    return found if kept in (None, found.kind) else stated(kept, correct, failing)  # else a person stated it
+
+
+def _sided_record(one: SidedRegion) -> dict[str, Any]:
+    sides = {"left": one.left and to_record(one.left), "right": one.right and to_record(one.right)}
+    return {"name": one.name, **sides, "carried_to": one.carried_to, "how": one.how, "outside": one.outside}
+
+
+def _sided(record: dict[str, Any]) -> SidedRegion:
+    sides = {name: record[name] and from_record(record[name]) for name in ("left", "right")}
+    return SidedRegion(**record | sides)
 
 
 def comparison_numbers(store: Store, comparison_id: int) -> dict[str, Any]:

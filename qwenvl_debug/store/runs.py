@@ -53,10 +53,12 @@ def answer(
     *,
     target: str | None = None,
     fresh: bool = False,
-    max_new_tokens: int = 64,
+    max_new_tokens: int | None = None,
     rows: Literal["asked", "all"] = "asked",
-    vision_layers: Sequence[int] = (),
+    layers: Sequence[int] | None = None,
+    vision_layers: Sequence[int] | None = None,
     top: int = 5,
+    thinking: bool | None = None,
     progress: Callable[[int, int, str], Any] | None = None,
     cancel: Event | None = None,
 ) -> Answered:
@@ -67,13 +69,14 @@ def answer(
         model: who is asked; the run that is returned holds it, so that an answer can be forced.
         case: what is asked.
         fresh: ask even when there is a stored run.
-        target, max_new_tokens, rows, vision_layers, top, progress, cancel: as for `DebugModel.ask`.
+        target, max_new_tokens, rows, layers, vision_layers, top, thinking, progress, cancel: as for `DebugModel.ask`.
 
     Raises:
         StoreError: the store cannot be used.
         PictureError, CaseError, CaptureError, Cancelled: as `DebugModel.ask`.
     """
-    settings = {"max_new_tokens": max_new_tokens, "rows": rows, "vision_layers": vision_layers, "top": top}
+    settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "rows": rows, "top": top, "thinking": thinking}
+    settings |= {"layers": layers, "vision_layers": vision_layers}
     found = None if fresh else find_run(store, model, case, target=target, **settings)
     if found is not None:
         return replace(found, run=replace(found.run, model=model))

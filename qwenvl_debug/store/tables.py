@@ -150,7 +150,12 @@ class RegionRow(Base):
 
 
 class ComparisonRow(Base):
-    """A comparison: which runs, who asked, and its numbers, which outlive the traces they were computed from."""
+    """A comparison and its numbers, which outlive the traces they were computed from.
+
+    correct_id, failing_id: what the model said. asked_correct_id, asked_failing_id: whose words asked; the same runs,
+    or runs of the same cases with an answer fed in (their `target`). queries: {"correct", "failing": {"tokens",
+    "label"}, "alignment": {…} (its kind alone in rows of earlier versions), "regions": […], "neutral": [runs]}.
+    """
 
     __tablename__ = "comparisons"
     id: Mapped[int] = mapped_column(primary_key=True)

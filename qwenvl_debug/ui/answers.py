@@ -57,6 +57,7 @@ def answer_pair(
     cancel: threading.Event,
     *,
     fresh: bool = False,
+    thinking: bool | None = None,
 ) -> Answers:
     """Load the model where needed and answer both cases, from the store where the same was asked before.
 
@@ -67,6 +68,7 @@ def answer_pair(
         correct, failing: the two cases. The expected answer of the correct one (else of the other) is the target.
         worker, progress, cancel: see `Worker.submit`.
         fresh: run the model even where a stored run answers.
+        thinking: as for `DebugModel.ask`.
     """
     stored = False
     target = correct.expected or failing.expected
@@ -78,7 +80,8 @@ def answer_pair(
             progress((step + (done / of if of else 0.0)) / steps, f"{words}: {text}" if text else words)
 
         progress(step / steps, words)
-        answer = archive.answer(model, case, target=target, fresh=fresh, progress=inner, cancel=cancel)
+        more = {} if thinking is None else {"thinking": thinking}
+        answer = archive.answer(model, case, target=target, fresh=fresh, progress=inner, cancel=cancel, **more)
         nonlocal stored
         stored = stored or answer.stored
         return answer.run

@@ -188,9 +188,10 @@ def keep_comparison(comparison: Comparison) -> None:
     slider makes none.
     """
     sides = comparison.left, comparison.right
-    key = tuple(_made(run) for run in comparison.asked)
+    key = tuple(_made(run) for run in (comparison.correct, comparison.failing, *comparison.asked))
     asked = tuple((side.query.tokens, side.normalisation, side.grid.picture) for side in sides)
-    _later(("comparison", key, asked, comparison.alignment.kind), lambda kept: room.save_comparison(kept, comparison))
+    laid = comparison.alignment.kind, comparison.alignment.stated
+    _later(("comparison", key, asked, laid), lambda kept: room.save_comparison(kept, comparison))
 
 
 def keep_scores(

@@ -1,8 +1,9 @@
 """Which words ask, and what are they called? The words of both cases as chips, and the short names that choose them.
 
 A *ref* names who asks, in the address and between browser and server: a letter for the row of words (`a` the answer
-the model chose, `t` the expected answer fed to it, `q` the question), for one word of it its number from 0 (`q2`), and
-for several side by side the first and the last (`q2-4`). `p` is the end of the prompt, whose row chose the first word.
+the model chose, `h` what it thought before, `t` the expected answer fed to it, `q` the question), for one word of it
+its number from 0 (`q2`), and for several side by side the first and the last (`q2-4`). `p` is the end of the prompt,
+whose row chose the first word.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from qwenvl_debug.compare import shared_words
 from qwenvl_debug.errors import QueryError
-from qwenvl_debug.maps import Query, answer_query, default_query, last_prompt_query, question_query
+from qwenvl_debug.maps import Query, answer_query, default_query, last_prompt_query, question_query, thoughts_query
 
 if TYPE_CHECKING:
     from qwenvl_debug.model import Run
     from qwenvl_debug.ui.answers import Answers
 
-_REF = re.compile(r"([aqt])(?:(\d{1,5})(?:-(\d{1,5}))?)?|p")
+_REF = re.compile(r"([ahqt])(?:(\d{1,5})(?:-(\d{1,5}))?)?|p")
 MOST_SHARED = 40
 """Words of both questions that are offered; Chinese questions share many single characters."""
 
@@ -40,7 +41,8 @@ def chips(run: Run, row: str) -> list[dict[str, Any]]:
         for index in members:
             own = run.tokens[index].probability
             probability = None if probability is None or own is None else probability * float(own)
-        best = [[other.text, float(other.probability)] for other in first.alternatives]
+        # Thoughts are long, and what else might have been thought is looked at for few of them: it is not sent.
+        best = [[other.text, float(other.probability)] for other in first.alternatives if row != "h"]
         made.append({"text": first.text, "ref": f"{row}{number}", "probability": probability, "alternatives": best})
     return made
 
@@ -60,8 +62,8 @@ def query_of(answers: Answers, side: int, ref: str) -> tuple[Run, Query]:
     row, first, last = match[1], match[2], match[3] or match[2]
     run = answers.run(side, row)
     if first is None:
-        if row == "q":
-            return run, question_query(run)
+        if row in "qh":
+            return run, question_query(run) if row == "q" else thoughts_query(run)
         return run, answer_query(run) if row == "t" else default_query(run)
     groups = _groups(run, row)
     if int(last) < int(first):
@@ -93,6 +95,11 @@ def shared_refs(answers: Answers) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(found))[:MOST_SHARED]
 
 
+def thought_tokens(run: Run) -> list[int]:
+    """Indices of the tokens that the model thought before it answered."""
+    return [token.index for token in run.tokens if token.kind == "thought"]
+
+
 def default_ref(answers: Answers) -> str:
     """Who asks unless someone chooses: the expected answer where there is one, so that both sides are asked alike."""
     return "a" if answers.forced is None else "t"
@@ -101,6 +108,7 @@ def default_ref(answers: Answers) -> str:
 def _groups(run: Run, row: str) -> list[list[int]]:
     """The tokens of a row of words by character: those that share one lie together."""
     groups: dict[int, list[int]] = {}
-    for index in run.question_tokens if row == "q" else run.answer_tokens:
+    words = thought_tokens(run) if row == "h" else run.question_tokens if row == "q" else run.answer_tokens
+    for index in words:
         groups.setdefault(run.tokens[index].group, []).append(index)
     return list(groups.values())

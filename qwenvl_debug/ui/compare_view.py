@@ -10,7 +10,7 @@ import streamlit as st
 from qwenvl_debug.compare import Alignment, Comparison, align, compare, stated
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import NORMALISATIONS, find_sinks
-from qwenvl_debug.ui import archive, follow_up, measured, pairs, state
+from qwenvl_debug.ui import archive, follow_up, measured, pairs, state, thinking
 from qwenvl_debug.ui.asks import default_ref, query_of
 from qwenvl_debug.ui.chart_panel import chart_panel, table_panel
 from qwenvl_debug.ui.conversation_view import parts_panel
@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from qwenvl_debug.ui.answers import Answers
     from qwenvl_debug.ui.pairs import Choice
 
-__all__ = ["SIDES", "address_of", "look"]
+__all__ = ["SIDES", "address_of", "alignment_of", "look"]
 
 VIEWER = "compare_viewer"
+QUERIES = ("left", "right")
+"""Names of the two sides in a query."""
 
 
 def address_of(model: str, choice: Choice) -> dict[str, str]:
@@ -57,7 +59,7 @@ def look(model: str, choice: Choice) -> None:
         keeper(place, state.going(), key="compare_keeper")
         return
     wanted = state.query_for(scope, default_ref(answers))
-    alignment, refused = _alignment(*choice.pictures, wanted["align"])
+    alignment, refused = alignment_of(*choice.pictures, wanted["align"])
     if refused:
         st.caption(plain(f"{refused} What was found out is used instead."))
     needs_neutral = NORMALISATIONS[wanted["shows"]].needs_neutral
@@ -104,11 +106,15 @@ def look(model: str, choice: Choice) -> None:
     st.markdown(reading(ranked or comparison))
     if said := reading_of((comparison.left, comparison.right), pictures):
         st.markdown(plain(said))
+    if about := thinking.said(answers):
+        st.caption(about)
     pair_badges(job.view("checks", checks_of_pair), (answers.correct.provenance, answers.failing.provenance))
     parts_panel(comparison)
     with st.container(border=True):
         if ranked is not None:
             findings(ranked)
+            if moved := [one.sided.said for one in ranked.regions if one.sided.said is not None]:
+                st.caption(plain(" ".join(moved)))
         else:
             findings_to_come()
             follow_up.status(ranking_key, "Measure it", name="noise")
@@ -135,13 +141,13 @@ def _compared(
     query: dict[str, str], picture: int, neutral: tuple[Run, Run] | None, alignment: Alignment, answers: Answers
 ) -> tuple[Comparison, tuple[dict[str, Any], dict[str, Any]]]:
     """The comparison for the words that ask, and its maps as they are sent."""
-    correct, correct_query = query_of(answers, 0, query["left"])
-    failing, failing_query = query_of(answers, 1, query["right"])
+    asked, queries = zip(*(query_of(answers, side, query[name]) for side, name in enumerate(QUERIES)), strict=True)
     made = compare(
-        correct,
-        failing,
-        correct_query=correct_query,
-        failing_query=failing_query,
+        answers.correct,
+        answers.failing,
+        asked=asked,
+        correct_query=queries[0],
+        failing_query=queries[1],
         picture=picture,
         normalisation=query["shows"],
         neutral=neutral,
@@ -152,7 +158,7 @@ def _compared(
     )
 
 
-def _alignment(correct: Picture, failing: Picture, kind: str) -> tuple[Alignment, str]:
+def alignment_of(correct: Picture, failing: Picture, kind: str) -> tuple[Alignment, str]:
     """How the pictures lie on each other, found out or as a person states it; and why that is refused, or nothing."""
     return _laid(correct.sha256, failing.sha256, kind, correct, failing)
 

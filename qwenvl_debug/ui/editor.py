@@ -19,12 +19,14 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from qwenvl_debug.compare import align
 from qwenvl_debug.report.palette import cell_alpha, palette
-from qwenvl_debug.ui import drawings, region_snap
+from qwenvl_debug.ui import drawings, region_copy, region_snap
 from qwenvl_debug.ui.payload import picture_payload
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Picture
+    from qwenvl_debug.compare import Alignment
 
 _FOLDER = files("qwenvl_debug.ui") / "editor"
 _SCRIPTS = (
@@ -39,6 +41,7 @@ _SCRIPTS = (
     "fields",
     "list",
     "snap",
+    "copy",
     "editor",
 )
 
@@ -56,6 +59,7 @@ _EDITOR = st.components.v2.component(
 
 
 _SNAPPED = st.components.v2.component("qwenvl_debug_snapped", js=_read("snapped.js"))
+_COPIED = st.components.v2.component("qwenvl_debug_copied", js=_read("copied.js"))
 _ATTENTION = st.components.v2.component("qwenvl_debug_attention", js=_read("attention.js"))
 OPACITY = 0.8
 
@@ -69,13 +73,21 @@ class Panel:
     caption: str
 
 
-def editor(panels: tuple[Panel, ...], *, key: str, on_drawn: Callable[[], None] = lambda: None) -> None:
+def editor(
+    panels: tuple[Panel, ...],
+    *,
+    key: str,
+    on_drawn: Callable[[], None] = lambda: None,
+    alignment: Callable[[], Alignment] | None = None,
+) -> None:
     """Mount the editor on one or two pictures. Read what is drawn with `drawings.load`.
 
     Args:
         panels: the pictures; the first is the correct one where there are two.
         key: the component's key.
         on_drawn: called after a change was kept.
+        alignment: how the second picture lies on the first, by which regions are copied from one to the other; found
+            out by default.
     """
     appeared = key not in st.session_state  # Streamlit drops a component's state with the page it was on
     drawings.show([panel.picture for panel in panels], appeared)
@@ -84,10 +96,14 @@ def editor(panels: tuple[Panel, ...], *, key: str, on_drawn: Callable[[], None] 
         key=key,
         on_drawings_change=partial(_keep, key, on_drawn),
         on_snap_change=partial(_ask, key),
+        on_copy_change=partial(_ask_copy, key),
     )
     drawings.follow(tuple(panel.picture.sha256 for panel in panels), key=f"{key}_drawings")
     # after the editor, and before anything slower on the page
-    _SNAPPED(data={"answer": region_snap.answer([panel.picture for panel in panels])}, key=f"{key}_snapped", height=1)
+    pictures = [panel.picture for panel in panels]
+    _SNAPPED(data={"answer": region_snap.answer(pictures)}, key=f"{key}_snapped", height=1)
+    answer = region_copy.answer(pictures, alignment or (lambda: align(*pictures)))
+    _COPIED(data={"answer": answer}, key=f"{key}_copied", height=1)
 
 
 def attention(pictures: Sequence[Picture], maps: Sequence[np.ndarray], *, key: str, lit: int = 0) -> None:
@@ -124,6 +140,10 @@ def _keep(key: str, on_drawn: Callable[[], None]) -> None:
 
 def _ask(key: str) -> None:
     region_snap.ask(st.session_state[key].get("snap"))
+
+
+def _ask_copy(key: str) -> None:
+    region_copy.ask(st.session_state[key].get("copy"))
 
 
 def _panel(panel: Panel) -> dict[str, Any]:

@@ -18,6 +18,7 @@ KIND_COLOURS = {
     "earlier": "#d3a8c6",
     "system": "#8c6d5a",
     "template": "#a3aab0",
+    "thought": "#e6d29a",
     "answer": "#d3a52f",
 }
 """By kind of token. Not the colours of the two sides, for here both sides have every colour."""

@@ -98,7 +98,7 @@ def _grouped(model: str, one: Run, cases: tuple[Case, ...], worker: Any, progres
     others = []
     for number, case in enumerate(cases):
         progress(number / len(cases), f"Asking about {case.pictures[0].name}")
-        others.append(archive.answer(loaded, case, target=case.expected, cancel=cancel).run)
+        others.append(archive.answer(loaded, case, target=case.expected, thinking=one.thinking, cancel=cancel).run)
     return compare_group(one, others)
 
 

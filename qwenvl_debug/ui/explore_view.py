@@ -84,8 +84,15 @@ def _explored(
 ) -> tuple[Comparison, tuple[RowShares, RowShares], dict[str, Any] | None]:
     """The comparison, what either side's rows go to, and the head map where the pictures can be laid on each other."""
     asked = [query_of(answers, side, query[name]) for side, name in enumerate(("left", "right"))]
-    (correct, correct_query), (failing, failing_query) = asked
-    comparison = compare(correct, failing, correct_query=correct_query, failing_query=failing_query, picture=picture)
+    runs, (correct_query, failing_query) = zip(*asked, strict=True)
+    comparison = compare(
+        answers.correct,
+        answers.failing,
+        asked=runs,
+        correct_query=correct_query,
+        failing_query=failing_query,
+        picture=picture,
+    )
     shares = tuple(row_shares(*one) for one in asked)
     pictures = tuple(run.case.pictures[picture] for run, _ in asked)
     if comparison.pieces is None:

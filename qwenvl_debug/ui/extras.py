@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qwenvl_debug.maps import MapStack, Sinks
     from qwenvl_debug.regions import Region
 
+APART = "The images are aligned but share no area, so cells cannot be compared"
 NOT_ALIGNED = "The pictures do not lie on each other, so cells cannot be compared one to one"
 
 
@@ -43,7 +44,8 @@ def extras_data(
         named: the boxes that either answer names on these pictures.
     """
     alignment = comparison.alignment
-    possible = comparison.pieces is not None
+    possible = comparison.pieces is not None and not comparison.pieces.empty
+    why = APART if comparison.pieces is not None else f"{NOT_ALIGNED}: {alignment.reason}"
     return {
         "id": identity,
         "alignment": {
@@ -52,8 +54,8 @@ def extras_data(
             "reason": alignment.reason,
             "matrix": None if alignment.homography is None else [float(v) for v in np.ravel(alignment.homography)],
         },
-        "difference": {"possible": possible, "why": "" if possible else f"{NOT_ALIGNED}: {alignment.reason}"},
-        "pieces": pieces_payload(comparison.pieces),
+        "difference": {"possible": possible, "why": "" if possible else why},
+        "pieces": pieces_payload(comparison.pieces) if possible else None,
         "regions": [
             regions_payload(picture, stack, boxes)
             for picture, stack, boxes in zip(pictures, (comparison.left, comparison.right), named, strict=True)
@@ -65,9 +67,13 @@ def extras_data(
 def statement(alignment: Alignment, pieces: Overlap | None) -> str:
     """How the two pictures lie on each other, in one line; pieces are those of their grids."""
     said = " Stated by you." if alignment.stated else ""
+    if pieces is not None and pieces.empty:
+        return f"{APART}.{said}"
     if alignment.kind == "same frame":
         how = "one to one" if pieces is not None and pieces.equal else "by the area they share, as the grids differ"
         return f"Same frame: cells are compared {how}.{said}"
+    if alignment.known:
+        return "Aligned by the known transform."
     if alignment.kind == "registered":
         return (
             f"Registered: {alignment.inliers} of {alignment.matches} points found on both pictures agree "

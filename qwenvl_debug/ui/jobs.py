@@ -158,6 +158,10 @@ class Worker:
                 job.cancel.set()
                 job.future.cancel()
 
+    def loaded(self, name: str) -> DebugModel | None:
+        """The model of this name where it is loaded; from any thread."""
+        return self._models.get(name)
+
     def model(self, name: str, progress: Progress) -> DebugModel:
         """The model of this name, loaded when it is not. Call it on the worker's thread only."""
         if name not in self._models:

@@ -9,21 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwenvl_debug.compare import harmless_runs, noise_floor
-from qwenvl_debug.compare.figures import figures
-from qwenvl_debug.compare.region_mass import region_masses
 from qwenvl_debug.maps import NEUTRAL_TOKENS, find_sinks, neutral_case
+from qwenvl_debug.regions import unique_names
 from qwenvl_debug.ui import archive, drawings
 from qwenvl_debug.ui.follow_up import started
 from qwenvl_debug.ui.pairs import case_key
 
 if TYPE_CHECKING:
-    from qwenvl_debug.case import Picture
-    from qwenvl_debug.compare import Comparison, RegionChoice
+    from qwenvl_debug.compare import Comparison
     from qwenvl_debug.model import Run
+    from qwenvl_debug.regions import Region
     from qwenvl_debug.ui.follow_up import Key, Work
     from qwenvl_debug.ui.jobs import Progress, Worker
     from qwenvl_debug.ui.pairs import Choice
@@ -45,7 +45,7 @@ class Runs:
 def neutral_key(model: str, choice: Choice) -> Key:
     """What tells the neutral question about one pair of pictures from another."""
     cases = choice.correct, choice.failing
-    return (model, "neutral", *(part for one in cases for part in case_key(neutral_case(one))))
+    return (model, "neutral", choice.thinking, *(part for one in cases for part in case_key(neutral_case(one))))
 
 
 def neutral_runs(model: str, choice: Choice) -> tuple[Run, Run] | None:
@@ -74,14 +74,15 @@ def ranked(scope: tuple[str, ...], comparison: Comparison, query: dict[str, str]
         return None, copies_key
     digest = hashlib.sha256(json.dumps([one.records for one in drawn]).encode()).hexdigest()
     key = (scope[0], "ranked", scope, *query.values(), number, digest)
-    made = started(key, _rank(comparison, copies.result, region_pairs(drawn), pictures))
+    sides = tuple(uniquely_named(one.regions()[0]) for one in drawn)
+    made = started(key, _rank(comparison, copies.result, sides))
     return (None if made is None else made.result), key
 
 
-def region_pairs(drawn: list[drawings.Drawing]) -> list[RegionChoice]:
-    """The regions of both pictures by name: (on the correct one, on the failing one), None where one has none."""
-    sides = [{region.name: region for region in one.regions()[0]} for one in drawn]
-    return [tuple(side.get(name) for side in sides) for name in dict.fromkeys(name for side in sides for name in side)]
+def uniquely_named(regions: Sequence[Region]) -> tuple[Region, ...]:
+    """Regions of a drawing, of which an old one may hold several of one name: the second is then “cat 2”."""
+    names = unique_names([region.name for region in regions])
+    return tuple(replace(region, name=name) for region, name in zip(regions, names, strict=True))
 
 
 def _ask_neutral(model: str, choice: Choice) -> Work:
@@ -90,7 +91,8 @@ def _ask_neutral(model: str, choice: Choice) -> Work:
         made = []
         for number, (side, case) in enumerate((("correct", choice.correct), ("failing", choice.failing))):
             progress((1 + number) / 3, f"Asking the neutral question about the {side} picture")
-            made.append(archive.answer(loaded, neutral_case(case), max_new_tokens=NEUTRAL_TOKENS, cancel=cancel).run)
+            settings = {"max_new_tokens": NEUTRAL_TOKENS, "thinking": choice.thinking}
+            made.append(archive.answer(loaded, neutral_case(case), cancel=cancel, **settings).run)
         return Runs(tuple(made))
 
     return work
@@ -107,24 +109,21 @@ def _ask_harmless(run: Run, picture: int) -> Work:
     return work
 
 
-def _rank(comparison: Comparison, copies: Runs, regions: list[RegionChoice], pictures: tuple[Picture, Picture]) -> Work:
+def _rank(comparison: Comparison, copies: Runs, drawn: tuple[tuple[Region, ...], tuple[Region, ...]]) -> Work:
     def work(_worker: Worker, progress: Progress, cancel: threading.Event) -> Comparison:
         progress(0.0, "Comparing with harmless changes")
-        left, right = comparison.left, comparison.right
+        left = comparison.left
+        made = comparison.with_regions(left_regions=drawn[0], right_regions=drawn[1])
         noise = noise_floor(
             comparison.asked[0],
             query=left.query,
             picture=left.grid.picture,
             normalisation=left.normalisation,
             neutral=comparison.neutral[0] if comparison.neutral else None,
-            regions=regions or None,
+            regions=made.left_regions,
             copies=tuple(zip(copies.names, copies.runs, strict=True)),
             cancel=cancel,
         )
-        made = comparison
-        if regions:
-            masses = region_masses(regions, left, right, tuple(picture.size for picture in pictures))
-            made = replace(comparison, regions=masses, figures=figures(left, right, comparison.pieces, masses))
         for run in comparison.asked:
             find_sinks(run, left.grid.picture)  # kept with the run: whoever asks for them next need not wait
         return made.with_noise(noise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from qwenvl_debug.ui import own_form, pairs, shown_picture, state, work
+from qwenvl_debug.ui import own_form, pairs, shown_picture, state, thinking, work
 from qwenvl_debug.ui.pairs import Choice
 
 
@@ -48,14 +48,14 @@ def pair_and_model(title: str, caption: str) -> tuple[str, str]:
     return model, pair
 
 
-def chosen(pair: str) -> Choice | None:
+def chosen(model: str, pair: str) -> Choice | None:
     """The two cases of a pair; None while two own pictures are still to be chosen.
 
     Raises:
         QwenVLDebugError: what someone typed cannot be asked.
     """
     choice = own_form.ask() if pair == pairs.OWN else pairs.gallery_choice(pair)
-    return None if choice is None else shown_picture.choose(choice)
+    return None if choice is None else thinking.choose(model, shown_picture.choose(choice))
 
 
 def answered(model: str, pair: str) -> Choice | None:
@@ -63,7 +63,7 @@ def answered(model: str, pair: str) -> Choice | None:
 
     Returns, raises: as `chosen`.
     """
-    choice = chosen(pair)
+    choice = chosen(model, pair)
     if choice is not None:
         with st.container():  # always there, so that what follows keeps its place on the page
             work.status(work.submit(model, choice), work.scope_of(model, choice))

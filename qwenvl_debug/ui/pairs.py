@@ -37,6 +37,7 @@ class Choice:
         address: what the browser's address holds to find this pair again.
         recorded: the answers that were recorded with the bundled model, (correct, failing), or None.
         picture: which picture of both cases is looked at, from 0.
+        thinking: whether thinking is turned on or off; None leaves it to the model's chat template.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Choice:
     address: dict[str, str]
     recorded: tuple[str, str] | None
     picture: int = 0
+    thinking: bool | None = None
 
     @property
     def pictures(self) -> tuple[Picture, Picture]:

@@ -17,7 +17,11 @@ ALIKE = 0.05
 
 def _by_region(comparison: Comparison) -> str:
     """What can be said of pictures that do not lie on each other."""
-    here = "The two pictures do not lie on each other, so their maps are not compared cell by cell."
+    here = (
+        "The two pictures do not lie on each other, so their maps are not compared cell by cell."
+        if comparison.pieces is None
+        else "The two pictures are aligned but share no area, so their maps are not compared cell by cell."
+    )
     left, right = comparison.left.image_share_mean, comparison.right.image_share_mean
     if np.isnan(left - right).all():
         return f"{here} No layer keeps an attention map on both sides either."
@@ -50,7 +54,7 @@ def _above_noise(comparison: Comparison) -> str:
 
 def reading(comparison: Comparison) -> str:
     """Where the two runs differ most, and how much of their attention goes to the picture there."""
-    if comparison.pieces is None:
+    if comparison.pieces is None or comparison.pieces.empty:
         return _by_region(comparison)
     if comparison.ranking is not None:
         return _above_noise(comparison)

@@ -16,9 +16,19 @@ import streamlit as st
 
 from qwenvl_debug.errors import QwenVLDebugError
 from qwenvl_debug.maps import map_stack
-from qwenvl_debug.ui import archive, drawings, pairs, region_boxes, region_choice, region_files, region_panels, state
+from qwenvl_debug.ui import (
+    archive,
+    drawings,
+    pairs,
+    region_boxes,
+    region_choice,
+    region_copy,
+    region_files,
+    region_panels,
+    state,
+)
 from qwenvl_debug.ui.asks import query_of
-from qwenvl_debug.ui.compare_view import SIDES, address_of
+from qwenvl_debug.ui.compare_view import SIDES, address_of, alignment_of
 from qwenvl_debug.ui.editor import Panel, attention, editor
 from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.region_reading import region_reading
@@ -29,6 +39,7 @@ from qwenvl_debug.ui.viewer import keeper
 from qwenvl_debug.ui.work import scope_of
 
 if TYPE_CHECKING:
+    from qwenvl_debug.compare import Alignment
     from qwenvl_debug.ui.answers import Answers
     from qwenvl_debug.ui.jobs import Job
     from qwenvl_debug.ui.pairs import Choice
@@ -49,7 +60,9 @@ def look(model: str, choice: Choice) -> None:
         for name, picture, case in zip(SIDES, pictures, (choice.correct, choice.failing), strict=True)
     )
     with st.container(gap=None):  # the editor brings parts that are not seen
-        editor(panels, key=EDITOR)
+        editor(panels, key=EDITOR, alignment=partial(_alignment, model, choice))
+    if said := region_copy.said(pictures):
+        st.caption(plain(said))
     with st.container(horizontal=True):
         region_files.popover(pictures)
         _offer_truth(pair, hashes)
@@ -60,6 +73,11 @@ def look(model: str, choice: Choice) -> None:
     except QwenVLDebugError as error:
         show_error(str(error))
     keeper(region_choice.place(address_of(model, choice), ref, chosen), state.going(), key="regions_keeper")
+
+
+def _alignment(model: str, choice: Choice) -> Alignment:
+    """How the pictures lie on each other, as on Compare."""
+    return alignment_of(*choice.pictures, state.alignment_for(scope_of(model, choice)))[0]
 
 
 def _offer_truth(pair: Any, hashes: list[str]) -> None:

@@ -72,6 +72,10 @@ def way(made: Provenance) -> tuple[str, str]:
         f"- Weights: {precision}, on {said.get('device', 'an unknown device')}",
         f"- Attention kept: the language layers'{f', and of {len(vision)} vision blocks' if vision else ''}",
     ]
+    if template := said.get("chat_template"):
+        lines.append(f"- Chat template: {plain(template)}")
+    if (thinking := said.get("thinking")) is not None:
+        lines.append(f"- Thinking: turned {'on' if thinking else 'off'}")
     if area := said.get("picture_area"):
         lines.append(f"- Pictures are resized to between {area[0]:,} and {area[1]:,} pixels")
     lines += [f"- {name} {version}" for name, version in made.versions.items() if name != "python"]

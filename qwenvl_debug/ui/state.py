@@ -75,6 +75,12 @@ def query_for(scope: Any, default: str) -> dict[str, str]:
     return queries[scope]
 
 
+def alignment_for(scope: Any) -> str:
+    """How a person wants the pictures of this comparison aligned, "" where that is found out; chooses nothing."""
+    chosen = st.session_state.get("queries", {}).get(scope) or st.session_state.get("link", {})
+    return chosen["align"] if chosen.get("align") in KINDS else ""
+
+
 def choose_query(scope: Any, chosen: Any) -> None:
     """Take over what the viewer sent; anything but short texts that mean something is left aside."""
     if not isinstance(chosen, dict):

@@ -15,8 +15,8 @@ from qwenvl_debug.ui.charts import CORRECT, FAILING
 HEIGHT = 240
 """Pixels, axes included."""
 REGION_COLOURS = ("#7b6fd0", "#b8860b", "#4c8c4a", "#c2557a", "#6b7280")
-VERDICTS = {True: "answer as expected", False: "another answer"}
-TONES = {"answer as expected": CORRECT, "another answer": FAILING}
+VERDICTS = {True: "answer as expected", False: "another answer", None: "cut in its thoughts"}
+TONES = {"answer as expected": CORRECT, "another answer": FAILING, "cut in its thoughts": "#98a1a8"}
 
 
 def probability_chart(sweep: Sweep) -> alt.LayerChart:
@@ -84,7 +84,9 @@ def mass_chart(sweep: Sweep) -> alt.LayerChart:
 def steps_table(sweep: Sweep) -> pd.DataFrame:
     """One row a step: strength, answer, probability of the followed answer, and whether it was as expected."""
     table = sweep.table()[["strength", "answer", "right", "probability"]]
-    return table.assign(answer=table["answer"].replace("", "(no words)"), verdict=table["right"].map(VERDICTS))
+    return table.assign(
+        answer=table["answer"].replace("", "(no words)"), verdict=[VERDICTS[one] for one in table["right"].tolist()]
+    )
 
 
 def mass_table(sweep: Sweep) -> pd.DataFrame:

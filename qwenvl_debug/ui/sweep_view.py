@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from qwenvl_debug.compare import PERTURBATIONS, Sweep, sweep
+from qwenvl_debug.compare.sweep import PROBABILITY
 from qwenvl_debug.report.text import percent
 from qwenvl_debug.ui import drawings, own_form, pairs, sweep_charts, tasks
 from qwenvl_debug.ui.sentence import plain
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 FROM, CHANGE, STEPS, REACH, HIDE = "sweep_from", "sweep_change", "sweep_steps", "sweep_reach", "sweep_hide"
 SIDES = {"correct": "the correct picture", "failing": "the failing picture"}
-MARKS = {True: "✓", False: "✗"}
+MARKS = {True: "✓", False: "✗", None: "…"}
 PER_ROW = 7
 
 
@@ -33,11 +34,11 @@ def look(model: str, choice: Choice) -> None:
         st.switch_page("pages/debug/compare.py")
     case, regions, change, strengths, hidden = _asked(choice)
     picture = choice.picture
-    key = (model, "sweep", picture, *_key(case, regions, change, strengths, hidden))
+    key = (model, "sweep", picture, choice.thinking, *_key(case, regions, change, strengths, hidden))
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = hidden is not None or not change.needs_region
         if st.button("Run the sweep", type="primary", key="sweep_go", disabled=not ready or tasks.running(key)):
-            tasks.start(key, partial(_swept, model, case, picture, regions, change, strengths, hidden))
+            tasks.start(key, partial(_swept, model, case, picture, regions, change, strengths, hidden, choice.thinking))
         asked = plain(case.question)
         st.caption(f"The picture as it is and {len(strengths)} harder ones, each asked “{asked}”", width="content")
     found = tasks.result(key)
@@ -117,6 +118,7 @@ def _swept(
     change: Perturbation,
     strengths: tuple[float, ...],
     hidden: Region | None,
+    thinking: bool | None,
     worker: Any,
     progress: Any,
     cancel: Any,
@@ -131,6 +133,7 @@ def _swept(
         regions=regions,
         on=hidden,
         picture=picture,
+        thinking=thinking,
         progress=lambda done, of, text: progress(done / of, text),
         cancel=cancel,
     )
@@ -143,15 +146,15 @@ def _shown(found: Sweep, picture: int) -> None:
     with likely:
         st.markdown(
             f"**How probable “{plain(found.target)}” is**",
-            help="The probability of this answer as a whole, fed to the model at each step: the product over its "
-            "tokens and the token that ends it. The colour of a point says what the model answered by itself.",
+            help=f"{PROBABILITY} The colour of a point says what the model answered by itself.",
         )
         st.altair_chart(sweep_charts.probability_chart(found), key="sweep_probability", alt=words)
     with inside:
         st.markdown(
             "**How much attention lies on the regions**",
             help="Mass on each region in the head that has most of it on the picture as it is; that head is then "
-            "followed. Dashed: chance, the region's share of the picture. Regions move with the picture.",
+            "followed. Dashed: chance, the region's share of the picture. Regions are carried along by the known "
+            "transform of each step; what leaves the picture no longer counts.",
         )
         if found.steps[0].masses:
             heads = {name: found.best_head(name) for name in found.steps[0].masses}
@@ -159,6 +162,9 @@ def _shown(found: Sweep, picture: int) -> None:
                 sweep_charts.mass_chart(found), key="sweep_mass", alt=f"Mass beside chance on {', '.join(heads)}"
             )
             st.caption(" · ".join(f"{plain(name)}: {_head(place)}" for name, place in heads.items()))
+            lost = [f"At {step.strength:.3g}: {said}" for step in found.steps for said in step.lost()]
+            if lost:
+                st.caption(plain(" ".join(lost)))
         else:
             st.caption("Draw regions on the Regions page to see how much attention stays on them.")
     _steps(found, picture)
@@ -208,6 +214,11 @@ def reading(found: Sweep) -> str:
     """Where the answer flips, in a sentence or two."""
     first, last = found.steps[0], found.steps[-1]
     name, unit = found.perturbation.title, found.perturbation.unit
+    if first.right is None:
+        return (
+            "The model was cut in its thoughts about the picture as it is, so it gave no answer to follow: turn "
+            "thinking off on the Compare page."
+        )
     if not first.right:
         return (
             f"The answer to the picture as it is, “{first.run.answer}”, is not as expected, so there is no right "

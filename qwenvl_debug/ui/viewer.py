@@ -14,7 +14,7 @@ import streamlit as st
 _FOLDER = files("qwenvl_debug.ui") / "viewer"
 SCOPE = (
     "pair", "model", "correct", "failing", "ask", "ask2", "expect", "expect2", "system", "turns", "shown",
-    "seconds", "seconds2",
+    "seconds", "seconds2", "thinking",
 )  # fmt: skip
 """Names in the address that tell one comparison from another."""
 VIEW = ("layer", "head", "left", "right", "shows", "align", "overlay", "region", "asks", "measure", "picture")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from qwenvl_debug.case import Case, Picture, is_right
 from qwenvl_debug.maps import NORMALISATIONS, Query
-from qwenvl_debug.ui.asks import chips, shared_refs
+from qwenvl_debug.ui.asks import chips, shared_refs, thought_tokens
 from qwenvl_debug.ui.payload import picture_payload
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def waiting(choice: Choice, place: dict[str, Any], recorded: bool) -> dict[str, 
     for number, case in enumerate((choice.correct, choice.failing)):
         answer = choice.recorded[number] if recorded and choice.recorded else ""
         verdict = _verdict(answer, case.expected, "recorded") if answer else {"text": "", "kind": "plain"}
-        words = {"q": _plain(case.question), "a": _plain(answer), "t": []}
+        words = {"q": _plain(case.question), "h": [], "a": _plain(answer), "t": []}
         side = _side(number, case, choice.pictures[number], verdict, words, answer)
         sides.append({**side, "maps": None, "imageShare": None})
     return {
@@ -98,8 +98,9 @@ def answered(
         rows = ("q", "a") if answers.forced is None else ("q", "a", "t")
         words = {row: chips(answers.run(number, row), row) for row in rows}
         words.setdefault("t", [])
+        words["h"] = chips(run, "h")
         words["a"] = words["a"] or _plain("(no words)")
-        verdict = _verdict(run.answer, case.expected)
+        verdict = _cut() if words["h"] and run.cut == "thoughts" else _verdict(run.answer, case.expected)
         sides.append({**_side(number, case, choice.pictures[number], verdict, words, run.answer), **maps[number]})
     layers, heads = comparison.divergence.shape
     shows = query["shows"]
@@ -164,6 +165,8 @@ def _asks(
         ["q", "the question", "All words of the question.", ""],
         ["p", "the end of the prompt", "The last place before the answer: it chose the answer's first word.", ""],
     ]
+    if all(thought_tokens(answers.run(side, "h")) for side in (0, 1)):
+        options.insert(1, ["h", "each side's thoughts", "What each model run thought before it answered.", ""])
     if answers.forced is not None:
         expected = "The expected answer, fed to both runs, so that both are asked with the same words."
         options.insert(0, ["t", "the expected answer", expected, ""])
@@ -198,6 +201,10 @@ def _tokens(run: Run, query: Query) -> str:
     if len(groups) == 1:
         return "one token" if len(query.tokens) == 1 else f"one character of {len(query.tokens)} tokens"
     return f"the average of {len(query.tokens)} tokens"
+
+
+def _cut() -> dict[str, str]:
+    return {"text": "cut in its thoughts", "kind": "plain"}
 
 
 def _verdict(answer: str, expected: str | None, mark: str = "") -> dict[str, str]:

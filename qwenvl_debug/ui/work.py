@@ -17,8 +17,9 @@ from qwenvl_debug.ui.sentence import plain, show_error
 
 
 def scope_of(model: str, choice: Choice) -> tuple[str, ...]:
-    """What tells one comparison from another: the model, then pictures, questions and expected answers."""
-    return (model, *(part for case in (choice.correct, choice.failing) for part in case_key(case)))
+    """What tells one comparison from another: the model, pictures, questions, expected answers, and thinking."""
+    thinking = () if choice.thinking is None else (f"thinking {choice.thinking}",)
+    return (model, *(part for case in (choice.correct, choice.failing) for part in case_key(case)), *thinking)
 
 
 def submit(model: str, choice: Choice) -> Job | None:
@@ -33,7 +34,7 @@ def submit(model: str, choice: Choice) -> Job | None:
         return None
     st.session_state.setdefault("began", datetime.now(UTC).replace(microsecond=0))  # as runs tell the time
     fresh = st.session_state.pop("fresh", None) == scope
-    work = partial(answer_pair, model, choice.correct, choice.failing, fresh=fresh)
+    work = partial(answer_pair, model, choice.correct, choice.failing, fresh=fresh, thinking=choice.thinking)
     job = worker().submit(scope, work, who)
     job.wait(0.35)  # a short piece of work needs no progress bar
     return job

@@ -194,9 +194,9 @@ def test_the_page_opens_on_what_stands_out_most_and_lists_it_beside_the_noise(vi
     pair = pairs()[0]
     model, sides = load_model("micro"), (pair.correct, pair.failing)
     correct, failing = (model.ask(Case(one, pair.question), target=pair.expected) for one in sides)
-    regions = list(zip(truth(pair, "correct"), truth(pair, "failing"), strict=True))
-    noise = noise_floor(correct, regions=regions)
-    layer, head = compare(correct, failing, regions=regions, noise=noise).ranking.top()
+    left, right = truth(pair, "correct"), truth(pair, "failing")
+    noise = noise_floor(correct, regions=left)
+    layer, head = compare(correct, failing, left_regions=left, right_regions=right, noise=noise).ranking.top()
 
     visit.open(f"?pair={pair.id}")
     page = visit.page

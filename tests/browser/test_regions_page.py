@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from qwenvl_debug.case import Case
+from qwenvl_debug.case import Case, Picture
+from qwenvl_debug.compare import align
 from qwenvl_debug.maps import answer_query, map_stack
 from qwenvl_debug.micro.gallery import pairs
 from qwenvl_debug.model import load_model
@@ -65,6 +66,32 @@ def test_a_gallery_pair_comes_with_regions_and_the_scores_are_those_of_python(vi
     page.get_by_role("link", name="Regions").click()
     expect(page.locator(".panel.correct .region-name").last).to_have_value("my mark", timeout=90_000)
     expect(page.locator('.score-card[data-region="my mark"]')).to_be_visible()
+
+
+def test_regions_are_copied_to_where_the_alignment_carries_them_and_both_pages_say_how(visit):
+    """Too close: the failing picture shows the middle of the correct one, enlarged, so points on both align them."""
+    pair = next(pair for pair in pairs() if pair.id == "eiffel-close")
+    pictures = Picture.open(pair.correct), Picture.open(pair.failing)
+    laid, sizes = align(*pictures), tuple(picture.size for picture in pictures)
+    assert laid.kind == "registered"
+    page = visit.page
+    page.goto(f"{visit.address}/?pair={pair.id}")
+    expect(page.locator(".layer-value")).to_have_text(re.compile(r"\d+ of \d+"), timeout=300_000)  # loads the model
+    visit.wait_until_answered()
+    page.get_by_role("link", name="Regions").click()
+    page.locator("[data-pick=rectangle]").click(timeout=90_000)
+    page.locator(".panel.correct svg").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".panel.correct .region-name").last).to_have_value("region 3")
+    page.get_by_role("link", name="Compare").click()
+    visit.wait_until_answered()
+    how = laid.carries(sizes)
+    expect(page.get_by_text(f"“region 3” on the failing image: {how}")).to_be_visible(timeout=120_000)
+
+    page.get_by_role("link", name="Regions").click()
+    page.locator(".panel.correct .copy").click(timeout=90_000)
+    expect(page.get_by_text(f"copied to the failing picture: {how}").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".panel.failing .region-name").last).to_have_value("region 3")
 
 
 def test_a_link_opens_a_region_layer_and_head_and_a_click_moves_on_from_there(visit, run, tmp_path):

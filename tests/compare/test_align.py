@@ -9,9 +9,9 @@ import pytest
 from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import align, stated, warped
 from qwenvl_debug.compare.noise import jpeg, shifted
-from qwenvl_debug.compare.register import carry
 from qwenvl_debug.compare.ways import Work
 from qwenvl_debug.errors import QueryError
+from qwenvl_debug.regions.homography import map_points
 from tests.compare.conftest import about_middle, seen_through
 
 NAMES = ("pearl-fog", "cat-tilt", "shape-noise")
@@ -21,7 +21,7 @@ MOVED = {"cat-far": "registered", "cat-tilt": "registered", "eiffel-close": "reg
 def error(alignment, truth, size):
     """Mean distance in pixels, over a grid of the correct picture, from where the points really went."""
     grid = np.stack(np.meshgrid(np.linspace(0, size[0], 9), np.linspace(0, size[1], 9)), -1).reshape(-1, 2)
-    return np.linalg.norm(carry(alignment.homography, grid) - carry(truth, grid), axis=1).mean()
+    return np.linalg.norm(map_points(alignment.homography, grid) - map_points(truth, grid), axis=1).mean()
 
 
 def test_every_pair_of_the_gallery_is_laid_as_it_was_made(gallery):
@@ -129,8 +129,8 @@ def test_a_homography_of_the_smaller_copies_is_that_of_the_pictures_half_pixels_
     truth = about_middle((1536, 1000), 7, 0.6)
     small = work.small(truth)
     assert np.allclose(work.full(small), truth)
-    centre = carry(small, np.array([[9.5, 19.5]]))[0]  # of the copy, which is pixel corner (20, 40) of the picture
-    assert np.allclose((centre + 0.5) * 2, carry(truth, np.array([[20.0, 40.0]]))[0])
+    centre = map_points(small, np.array([[9.5, 19.5]]))[0]  # of the copy, which is pixel corner (20, 40) of the picture
+    assert np.allclose((centre + 0.5) * 2, map_points(truth, np.array([[20.0, 40.0]]))[0])
 
 
 def test_an_alignment_is_plain_json(gallery):

@@ -222,3 +222,32 @@ def test_each_of_two_models_is_asked_the_neutral_question(monkeypatch):
     base, sister, again = (SimpleNamespace(model=model, case=case) for model in ("base", "sister", "base"))
     assert differ._neutral(base, sister) == ("base", "sister")
     assert differ._neutral(base, again) == ("base", "base")
+
+
+def test_runs_to_ask_that_belong_to_another_case_are_refused(micro):
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    runs = [micro.ask(Case(one, "Which animal?"), max_new_tokens=2) for one in pixels]
+    forced = tuple(one.force("a cat") for one in runs)
+    made = compare(*runs, asked=forced)
+    assert (made.correct, made.failing, made.asked) == (*runs, forced)
+    assert made.target == "a cat"
+    for side in ("correct", "failing"):
+        wrong = list(forced)
+        wrong[side == "failing"] = forced[side == "correct"]
+        with pytest.raises(QueryError, match=rf"^The run to ask on the {side} side belongs to another case \(another"):
+            compare(*runs, asked=tuple(wrong))
+    other = micro.ask(replace(runs[0].case, question="Which tower?"), target="a cat")
+    with pytest.raises(QueryError, match="another question"):
+        compare(*runs, asked=(other, forced[1]))
+    with pytest.raises(QueryError, match="not with both"):
+        compare(*runs, target="a cat", asked=forced)
+
+
+def test_pictures_without_a_common_area_are_compared_by_shares_alone(run):
+    apart = Alignment("registered", np.array([[0, -1, 900], [1, 0, 900], [0, 0, 1.0]]), 30, 40, 0.5, "By hand.")
+    made = compare(run, make_run([LAST_CELL, EVEN]), alignment=apart)
+    assert made.pieces.empty
+    assert np.isnan(made.divergence).all()
+    assert np.isnan(made.difference(0)).all()
+    assert made.most_different_layer() is None
+    assert made.opens_on() == (0, -1)

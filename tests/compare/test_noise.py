@@ -13,7 +13,7 @@ from qwenvl_debug.compare.noise import MARGIN, brighter, floor_of, jpeg, shifted
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.maps import question_query
 from qwenvl_debug.micro.gallery import pairs
-from qwenvl_debug.regions import Region, mask_from_png
+from qwenvl_debug.regions import Rectangle, Region, mask_from_png
 
 CHOSEN = ("pearl-fog", "cat-tilt", "cat-far")
 
@@ -27,14 +27,13 @@ def measured(micro):
             continue
         pictures = Picture.open(pair.correct), Picture.open(pair.failing)
         runs = [micro.ask(Case(one, pair.question, expected=pair.expected), target=pair.expected) for one in pictures]
-        regions = [
-            tuple(Region(name, mask_from_png(pair.regions[side][name], one.size)) for side, one in
-                  zip(("correct", "failing"), pictures, strict=True))
-            for name in pair.regions["correct"]
-        ]  # fmt: skip
-        made = compare(*runs, regions=regions)
-        noise = noise_floor(made.asked[0], query=made.left.query, regions=regions)
-        found[pair.id] = (made.with_noise(noise), regions)
+        left, right = (
+            [Region(name, mask_from_png(file, one.size)) for name, file in pair.regions[side].items()]
+            for side, one in zip(("correct", "failing"), pictures, strict=True)
+        )
+        made = compare(*runs, left_regions=left, right_regions=right)
+        noise = noise_floor(made.asked[0], query=made.left.query, regions=made.left_regions)
+        found[pair.id] = (made.with_noise(noise), left)
     return found
 
 
@@ -47,7 +46,7 @@ def again(micro, made, change):
 
 def test_a_run_against_itself_differs_by_exactly_nothing_and_nothing_ranks(measured):
     for made, regions in measured.values():
-        same = compare(made.correct, made.correct, regions=[(one, one) for one, _ in regions], noise=made.noise)
+        same = compare(made.correct, made.correct, regions=regions, noise=made.noise)
         assert all((values[~np.isnan(values)] == 0).all() for values in same.figures.values.values())
         assert (same.difference(0)[~np.isnan(same.difference(0))] == 0).all()
         assert not same.ranking.heads["above"].any()
@@ -64,7 +63,7 @@ def test_a_run_against_itself_differs_by_exactly_nothing_and_nothing_ranks(measu
 def test_at_most_5_percent_of_heads_of_a_harmless_copy_rank_above_the_noise(micro, measured, change):
     for made, regions in measured.values():
         copy = again(micro, made, change)
-        other = compare(made.correct, copy, regions=[(one, one) for one, _ in regions], noise=made.noise)
+        other = compare(made.correct, copy, regions=regions, noise=made.noise)
         assert other.alignment.kind == "same frame"
         assert other.ranking.share_above() <= 0.05
         assert not other.ranking.layers["above"].any()
@@ -96,6 +95,31 @@ def test_noise_of_other_words_is_refused(measured):
     other = compare(made.correct, made.failing, **queries)
     with pytest.raises(QueryError, match="other words"):
         rank(other, made.noise)
+
+
+def test_a_noise_floor_of_another_run_or_another_region_is_refused(measured):
+    made, other = measured["pearl-fog"][0], measured["cat-tilt"][0]
+    with pytest.raises(QueryError, match="measured on another run"):
+        compare(made.failing, made.correct, noise=made.noise)
+    with pytest.raises(QueryError, match="measured on another run"):
+        compare(made.correct, made.failing, noise=other.noise)
+    moved = Region("tower", Rectangle(3, 3, 50, 50))
+    with pytest.raises(QueryError, match="another region “tower”"):
+        compare(made.correct, made.failing, regions=moved, noise=made.noise)
+
+
+def test_copies_of_another_run_are_refused_and_those_of_this_run_are_taken(micro, measured):
+    made, other = measured["pearl-fog"][0], measured["cat-far"][0]
+    copies = harmless_runs(made.correct)
+    floor = noise_floor(made.correct, regions=made.left_regions, copies=copies).floor
+    assert all(np.array_equal(floor[name], made.noise.floor[name], equal_nan=True) for name in floor)
+    with pytest.raises(QueryError, match="belongs to another run"):
+        noise_floor(other.correct, copies=copies)
+    with pytest.raises(QueryError, match="another image"):  # each under the name of another change
+        noise_floor(made.correct, copies=tuple(zip(HARMLESS, (run for _, run in copies[::-1]), strict=True)))
+    own = micro.ask(made.correct.case, target="Canton Tower")
+    with pytest.raises(QueryError, match="another answer"):
+        noise_floor(own, copies=copies)
 
 
 def test_the_dictionary_has_alignment_normalisation_noise_and_ranking(measured):

@@ -9,10 +9,11 @@ import pytest
 
 from qwenvl_debug.case import Case, Picture
 from qwenvl_debug.compare import PERTURBATIONS, sweep
-from qwenvl_debug.compare.perturb import carried
-from qwenvl_debug.errors import Cancelled, QueryError
+from qwenvl_debug.errors import Cancelled, QueryError, RegionError
 from qwenvl_debug.micro.gallery import pairs
-from qwenvl_debug.regions import Rectangle, Region, mask_from_png, region_mask
+from qwenvl_debug.regions import Mask, Rectangle, Region, carry, mask_from_png, region_mask
+from qwenvl_debug.settings import Settings
+from qwenvl_debug.store import load_comparison, open_store, save_comparison
 
 MIDDLE = Region("middle", Rectangle(40, 30, 40, 30))
 QUESTION = "Which tower is this?"
@@ -52,11 +53,12 @@ def test_every_change_leaves_strength_0_alone_is_repeatable_and_grows(pixels, na
 @pytest.mark.parametrize("name", ["rotation", "scale", "crop"])
 def test_regions_are_carried_to_where_the_picture_moved(name):
     """A red block is painted on the region: after the change, the carried region is where the red is."""
-    size, block = (120, 90), Region("block", Rectangle(50, 36, 24, 15))
+    size = (120, 90)
+    block = Region("block", Mask(region_mask(Region("block", Rectangle(50, 36, 24, 15)), size)))
     pixels = np.full((90, 120, 3), 255, np.uint8)
     pixels[region_mask(block, size)] = (255, 0, 0)
     changed, homography = PERTURBATIONS[name].apply(pixels, PERTURBATIONS[name].strengths[2])
-    found = region_mask(carried(block, homography, size), size)
+    found = region_mask(carry(block, homography, size, size).region, size)
     red = changed[..., 1] < 128
     assert (found & red).sum() / (found | red).sum() > 0.9
 
@@ -87,8 +89,32 @@ def test_a_sweep_follows_the_answer_until_it_flips(fogged):
 def test_the_probability_is_that_of_the_whole_target_with_its_end(fogged):
     step = fogged[0].steps[1]
     chosen = [token.probability for token in step.asked.tokens if token.kind in ("answer", "end")]
+    assert step.asked.tokens[-1].kind == "end"
     assert step.probability == pytest.approx(np.prod(chosen))
     assert step.per_token == pytest.approx(np.prod(chosen) ** (1 / len(chosen)))
+
+
+def test_every_step_has_the_probability_of_the_same_tokens_fed_in(micro, fogged):
+    """Where the model's own answer is the target its own run is used: that is the forced run to rounding."""
+    for step in fogged[0].steps:
+        forced = micro.ask(step.case, target=fogged[0].target)
+        new = [token for token in forced.tokens if token.kind in ("answer", "end")]
+        assert [token.id for token in step.asked.tokens] == [token.id for token in forced.tokens]
+        assert step.probability == pytest.approx(np.prod([token.probability for token in new]), rel=1e-4)
+    assert fogged[0].steps[0].asked is fogged[0].steps[0].run
+    assert fogged[0].steps[2].asked is not fogged[0].steps[2].run
+
+
+@pytest.mark.parametrize("strengths", [(0.2, 0.95)])
+def test_the_length_limit_of_answers_does_not_change_a_probability(micro, fogged, strengths):
+    """“Oriental Pearl Tower” cut after as many tokens as it has is the target word for word, but has no end token."""
+    case, target = fogged[0].steps[0].case, fogged[0].target
+    tokens = len(fogged[0].steps[0].asked.answer_tokens)
+    for limit in (1, tokens, tokens + 1):
+        made = sweep(micro, case, "fog", strengths, target=target, max_new_tokens=limit)
+        for one, wanted in zip(made.steps, fogged[0].steps, strict=True):
+            assert one.probability == pytest.approx(wanted.probability, rel=1e-4)
+            assert one.per_token == pytest.approx(wanted.per_token, rel=1e-4)
 
 
 def test_the_table_has_the_mass_of_the_head_that_was_best_at_first(fogged):
@@ -143,3 +169,56 @@ def test_a_sweep_without_any_answer_to_follow_is_refused(micro, pixels):
 def test_a_sweep_refuses_a_normalisation_that_there_is_not(micro, pixels):
     with pytest.raises(QueryError, match="Normalisation is one of"):
         sweep(micro, Case(pixels, QUESTION), "fog", (0.2,), regions=[MIDDLE], normalisation="none")
+
+
+@pytest.mark.parametrize(("change", "strength"), [("rotation", 180), ("rotation", 90), ("rotation", 45), ("crop", 0.5)])
+def test_a_step_is_compared_by_the_very_transform_that_was_made(micro, change, strength):
+    pair = pairs()[0]
+    region = Region("tower", mask_from_png(pair.regions["correct"]["tower"], (640, 480)))
+    case = Case(pair.correct, pair.question, expected=pair.expected)
+    made = sweep(micro, case, change, (strength,), regions=[region])
+    step = made.steps[1]
+    _, homography = PERTURBATIONS[change].apply(case.pictures[0].pixels, strength)
+    assert np.array_equal(step.alignment.homography, homography)
+    found = made.comparison(1)
+    assert found.alignment is step.alignment
+    assert np.isfinite(found.divergence_mean).all()
+    assert (found.correct, found.failing) == (made.steps[0].run, step.run)
+    assert found.asked == (made.steps[0].asked, step.asked)
+    (mass,) = found.regions
+    moved = carry(region, homography, (640, 480), (640, 480))
+    assert mass.right == moved.region
+    assert mass.sided.outside == moved.outside
+    assert mass.right_mass == pytest.approx(step.masses["tower"], abs=1e-6, nan_ok=True)
+    assert "carried by the known transform" in mass.sided.said
+
+
+def test_a_region_that_leaves_the_picture_has_no_number_and_that_is_said(micro, pixels):
+    corner, middle = Region("corner", Rectangle(0, 0, 12, 9)), Region("middle", Rectangle(30, 30, 60, 30))
+    made = sweep(micro, Case(pixels, QUESTION), "crop", (0.3, 0.6), regions=[corner, middle], target="cat")
+    table = made.table()
+    assert table["outside_corner"].tolist() == [0, 1, 1]
+    assert np.isnan(table["mass_corner"][1:]).all()
+    assert table["outside_middle"].tolist() == pytest.approx([0, 0, 1 - 48 / 60], abs=0.02)
+    assert table["mass_middle"].notna().all()
+    assert made.steps[1].lost() == ("All of “corner” lies outside the picture.",)
+    assert made.steps[2].lost()[1] == "20 % of “middle” lies outside the picture."
+    assert json.loads(json.dumps(made.to_dict(), allow_nan=False))["steps"][1]["mass_corner"] is None
+
+
+def test_two_regions_of_one_name_are_refused(micro, pixels):
+    with pytest.raises(RegionError, match="Two regions are called “middle”"):
+        sweep(micro, Case(pixels, QUESTION), "fog", (0.2,), regions=[MIDDLE, MIDDLE])
+
+
+def test_a_stored_step_comes_back_with_the_transform_and_what_the_model_said(micro, tmp_path):
+    pair = pairs()[0]
+    case = Case(pair.correct, pair.question, expected=pair.expected)
+    region = Region("block", Rectangle(200, 100, 150, 120))
+    made = sweep(micro, case, "rotation", (180,), regions=[region]).comparison(1)
+    store = open_store(Settings(tmp_path / "data"))
+    back = load_comparison(store, save_comparison(store, made))
+    assert np.array_equal(back.alignment.homography, made.alignment.homography)
+    assert back.to_dict() == made.to_dict()
+    assert back.failing.answer == made.failing.answer
+    store.close()

@@ -1,5 +1,7 @@
 """Words that two questions share, and one case against a group."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,19 @@ def test_too_small_a_group_and_contradictions_are_refused(micro):
         compare_group(run, [run] * 3, target="x", word="tower")
     with pytest.raises(QueryError, match="no figure"):
         compare_group(run, [run] * 3).layers_out("weight")
+
+
+def test_runs_of_another_revision_or_precision_make_no_group_however_alike_their_shape(micro):
+    run = ask(micro, "Which tower is this?")
+    for changed in ({"revision": "abc"}, {"settings": {**run.provenance.settings, "dtype": "bfloat16"}}):
+        other = replace(run, provenance=replace(run.provenance, **changed))
+        with pytest.raises(QueryError, match=r"^Case 2 of the group comes from another [^\n]*\.$"):
+            compare_group(run, [run, run, other])
+
+
+def test_a_group_tells_forced_runs_from_what_the_model_said(micro):
+    run = ask(micro, "Which tower is this?")
+    made = compare_group(run, [run] * 3, target="Canton Tower")
+    assert made.one is run
+    assert [one.forced for one in made.asked] == [True] * 4
+    assert not any(one.forced for one in compare_group(run, [run] * 3).asked)

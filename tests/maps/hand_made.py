@@ -4,14 +4,16 @@ The sequence is [0] template, [1..6] the picture's cells, [7, 8] the question, [
 [10] the answer's only word, chosen by row 9, [11] the end token. `make_run` lays given weights into the rows.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
 
-from qwenvl_debug.case import Picture
+from qwenvl_debug.case import Case, Picture
+from qwenvl_debug.model import Provenance
 
 PICTURE = Picture.open(np.zeros((20, 30, 3), np.uint8), "p.png")
+PROVENANCE = Provenance("hand", "1", "none", {}, {}, None, "2026-01-01T00:00:00+00:00", 0.0)
 KINDS = ("template", *["picture"] * 6, "question", "question", "template", "answer", "end")
 CELLS = np.arange(1, 7)
 ANSWER_ROW, QUESTION_ROWS, ANSWER = 9, (7, 8), 10
@@ -38,19 +40,25 @@ class HandRun:
     tokens: tuple
     answer: str = "cat"
     answer_tokens: tuple = (ANSWER,)
+    thought_tokens: tuple = ()
     question_tokens: tuple = QUESTION_ROWS
     last_prompt: int = 9
     target: str | None = None
-    case: object = field(default_factory=lambda: SimpleNamespace(question="Which animal?", pictures=(PICTURE,)))
+    case: object = field(default_factory=lambda: Case(PICTURE, "Which animal?"))
+    provenance: Provenance = PROVENANCE
 
     def row_of(self, index):
         return index - 1 if self.tokens[index].kind == "answer" else index
 
     def force(self, target):
-        return HandRun(self.trace, self.grids, self.tokens, answer=target, target=target)
+        return replace(self, answer=target, target=target)
+
+    @property
+    def forced(self):
+        return self.target is not None
 
     def to_dict(self):
-        return {"answer": self.answer}
+        return {"answer": None if self.forced else self.answer, "forced": self.forced}
 
 
 def make_tokens():

@@ -137,5 +137,5 @@ def test_a_neutral_run_that_is_missing_or_of_something_else_is_refused():
     for normalisation in ("ratio", "added"):
         with pytest.raises(QueryError, match="needs the neutral question"):
             stack(run, normalisation)
-        with pytest.raises(QueryError, match="another picture"):
+        with pytest.raises(QueryError, match="another image"):
             stack(run, normalisation, make_run([FIRST, EVEN], rows=3, cols=2))

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.maps import ask_neutral, find_sinks, jensen_shannon, map_stack
-from qwenvl_debug.maps.sinks import AGREE, TIMES, _level
+from qwenvl_debug.maps.sinks import AGREE, ROWS_OF_A_KIND, TIMES, _level
 from qwenvl_debug.micro.gallery import pairs
 from tests.maps.hand_made import make_run
 from tests.maps.planted import plant
@@ -56,10 +58,80 @@ def test_a_strong_sink_does_not_hide_a_weaker_one():
     assert np.flatnonzero(level >= AGREE).tolist() == [0, 1]
 
 
-def test_the_rule_states_its_thresholds():
+def test_the_rule_states_its_thresholds_and_that_the_search_is_repeated():
     rule = find_sinks(make_run([EVEN, EVEN])).rule
     assert f"{TIMES:g} times" in rule
     assert f"{AGREE:.0%}" in rule
+    assert f"at most {ROWS_OF_A_KIND} rows" in rule
+    assert "repeated among the cells that are left" in rule
+
+
+def rows_by_the_rule(run, picture, layer):
+    """The rows of each kind as `RULE` names them: lists of rows over the picture's cells."""
+    others = [index - 1 for index in run.answer_tokens if index - 1 != run.last_prompt]  # the row that chose each
+    kinds = []
+    for rows in (list(run.question_tokens), [run.last_prompt], others):
+        if len(rows) > ROWS_OF_A_KIND:
+            rows = [rows[round(n * (len(rows) - 1) / (ROWS_OF_A_KIND - 1))] for n in range(ROWS_OF_A_KIND)]
+        if rows:
+            weights = run.trace.weights(layer, rows=rows).astype(np.float64)
+            kinds.append([row[run.grids[picture].positions] for head in weights for row in head])
+    return kinds
+
+
+def sinks_by_the_rule(kinds):
+    """The sinks as `RULE` tells them, word by word, with loops; a set of cells."""
+    left, sinks = set(range(len(kinds[0][0]))), set()
+    while left:
+        found = set()
+        totals = [[sum(row[cell] for cell in left) for row in rows] for rows in kinds]
+        for cell in left:
+            shares = []
+            for rows, held in zip(kinds, totals, strict=True):
+                holds = [row[cell] * len(left) > TIMES * all_ for row, all_ in zip(rows, held, strict=True) if all_ > 0]
+                shares.append(sum(holds) / len(holds) if holds else 0)
+            if min(shares) >= AGREE:
+                found.add(cell)
+        if not found:
+            break
+        sinks |= found
+        left -= found
+    return sinks
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_the_rounds_are_those_of_the_rule_for_any_weights(seed):
+    """Whole numbers, so that a cell which holds exactly five times its even share is one, and rows of nothing too."""
+    rng = np.random.default_rng(seed)
+    cells = int(rng.integers(2, 40))
+    kinds = []
+    for _ in range(rng.integers(1, 4)):
+        weights = rng.integers(0, 3, (int(rng.integers(1, 4)), int(rng.integers(1, 5)), cells))
+        strong = rng.choice(cells, min(cells, 3), replace=False)
+        weights[..., strong] += rng.integers(0, 400, (*weights.shape[:2], 1)) // rng.choice([1, 10, 400])
+        weights[rng.random(weights.shape[:2]) < 0.1] = 0
+        kinds.append(weights.astype(np.float32))
+    wanted = sinks_by_the_rule([weights.reshape(-1, cells).tolist() for weights in kinds])
+    assert set(np.flatnonzero(_level(kinds) >= AGREE).tolist()) == wanted
+
+
+@pytest.mark.parametrize("layer", [1, 3])
+def test_the_sinks_are_those_of_the_rule_as_it_is_stated(asked, layer):
+    """Weaker sinks under stronger ones, planted where the question, its answer and the generic prompt look alike."""
+    run = asked[0][0]
+    neutral = ask_neutral(run)
+    rng = np.random.default_rng(layer)
+    counts = []
+    for share in (0.0, 0.02, 0.1, 0.5):
+        cells = rng.choice(len(run.grids[0].positions), 6, replace=False).tolist()
+        both = [plant(plant(one, cells[:2], 8 * share / 10), cells[2:], share) for one in (run, neutral)]
+        for runs in (both[:1], both):
+            found = find_sinks(runs[0], neutral=runs[1] if len(runs) > 1 else None).cells[layer]
+            wanted = sinks_by_the_rule([rows for one in runs for rows in rows_by_the_rule(one, 0, layer)])
+            assert set(np.flatnonzero(found).tolist()) == wanted
+            counts.append(len(wanted))
+    assert max(counts) >= 4
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Words and spans as queries: exactly the tokens that carry them, in English and Chinese, and how they are averaged."""
 
+import unicodedata
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -56,6 +57,76 @@ def test_a_chinese_word_is_all_tokens_of_its_characters():
 def test_a_token_that_holds_part_of_a_word_asks_as_a_whole():
     assert word_query(CHINESE, "塔") == Query((4,), "塔")  # 的塔 is one token
     assert word_query(CHINESE, "海的") == Query((1, 2, 3, 4), "海的")
+
+
+SPELLINGS = [
+    # in the question, typed, and the part of the question that is meant
+    ("Un café noir", "café", "café"),
+    ("Un cafe\u0301 noir", "café", "cafe\u0301"),
+    ("Un cafe\u0301 noir", "cafe\u0301", "cafe\u0301"),
+    ("Un café noir", "cafe\u0301", "café"),
+    ("Un CAFÉ noir", "cafe\u0301", "CAFÉ"),
+    ("Việt Nam", "Vie\u0302\u0323t", "Việt"),  # two marks in either order
+    ("Vie\u0323\u0302t Nam", "vie\u0302\u0323t nam", "Vie\u0323\u0302t Nam"),
+    ("Die Straße dort", "strasse", "Straße"),
+    ("Die STRASSE dort", "straße", "STRASSE"),
+    ("In İstanbul, where", "istanbul", "İstanbul"),
+    ("In I\u0307stanbul, where", "İSTANBUL", "I\u0307stanbul"),
+    ("in istanbul, where", "İstanbul", "istanbul"),
+    ("ὈΔΥΣΣΕΎΣ", "Ὀδυσσεύς", "ὈΔΥΣΣΕΎΣ"),
+    ("Ｗｈｉｃｈ　ｃａｔ？", "which cat", "Ｗｈｉｃｈ　ｃａｔ"),
+    ("Which cat?", "ｃａｔ", "cat"),
+    ("ｶﾞｰﾄﾞはどこ", "ガード", "ｶﾞｰﾄﾞ"),
+    ("ガードはどこ", "ｶﾞｰﾄﾞ", "ガード"),
+    ("か\u3099くせい", "がくせい", "か\u3099くせい"),
+    ("the ﬁle here", "FILE", "ﬁle"),
+    ("แมวดำอยู่ไหน", "แมว", "แมว"),
+    ("แมวดำอยู่ไหน", "แมวดำ", "แมวดำ"),
+    ("แมวด\u0e4d\u0e32อยู่ไหน", "แมวดำ", "แมวด\u0e4d\u0e32"),
+    ("고양이 어디", "고양이", "고양이"),
+    ("\u1100\u1169\u110b\u1163\u11bc\u110b\u1175 어디", "고양이", "\u1100\u1169\u110b\u1163\u11bc\u110b\u1175"),
+    ("고양이 어디", "\u1100\u1169\u110b\u1163\u11bc\u110b\u1175", "고양이"),
+    ("고양이가 어디", "고양이", "고양이"),
+    ("हिन्दी में", "हिन्दी", "हिन्दी"),
+]
+
+
+@pytest.mark.parametrize(("question", "typed", "meant"), SPELLINGS)
+def test_a_word_is_found_however_it_is_spelled_in_unicode(question, typed, meant):
+    run = spelled([(character, 1) for character in question])
+    first = question.index(meant)
+    assert word_query(run, typed) == Query(tuple(range(first, first + len(meant))), meant)
+
+
+@pytest.mark.parametrize(
+    ("question", "typed"),
+    [
+        ("Un café noir", "cafe"),  # another letter
+        ("Un cafe\u0301 noir", "cafe"),
+        ("Un cafe\u0301 noir", "caf"),
+        ("été noir", "t"),
+        ("e\u0301te\u0301 noir", "t"),
+        ("학생 어디", "하"),  # a syllable is one character
+        ("\u1112\u1161\u11a8", "하"),
+        ("がくせい", "かくせい"),
+        ("ที่ไหน", "ท"),
+        ("Straße", "Stras"),
+    ],
+)
+def test_a_part_of_a_letter_is_not_the_letter(question, typed):
+    with pytest.raises(QueryError, match="does not stand in the question"):
+        word_query(spelled([(character, 1) for character in question]), typed)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize(
+    "text", ["Où est le café à Zürich ?", "고양이는 어디에 있나요?", "ﾈｺはどこですか", "Άνθρωπος ἐν"]
+)
+def test_every_word_of_a_question_is_found_in_every_normal_form(form, text):
+    run = spelled([(character, 1) for character in text])
+    for word in text.split():
+        found = word_query(run, unicodedata.normalize(form, word))
+        assert found.label == word
 
 
 def test_words_that_stand_there_twice_can_be_told_apart():

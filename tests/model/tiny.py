@@ -128,6 +128,7 @@ def tiny_checkpoint(
     text: Mapping[str, Any] | None = None,
     vision: Mapping[str, Any] | None = None,
     most_cells: int = 144,
+    tokenizer: Tokenizer | None = None,
 ) -> Path:
     """Write a tiny random checkpoint of a family in the published format.
 
@@ -138,13 +139,14 @@ def tiny_checkpoint(
         text: changes to the language model's configuration, for one that is not tiny.
         vision: changes to the vision tower's configuration.
         most_cells: larger pictures are reduced to this many cells.
+        tokenizer: in place of `tiny_tokenizer`.
 
     Returns:
         The folder, for `load_model`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = tiny_tokenizer()
+    tokenizer = tokenizer or tiny_tokenizer()
     ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
     text, vision = CONFIG[family][0] | dict(text or {}), CONFIG[family][1] | dict(vision or {})
     special = {

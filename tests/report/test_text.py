@@ -60,7 +60,7 @@ def test_json_leaves_empty_what_is_not_a_number(capsys):
 )
 def test_a_flip_that_does_not_last_is_not_said_to(right, sentence):
     case = SimpleNamespace(question="Which?")
-    steps = [SimpleNamespace(case=case, masses={}, right=one, strength=n) for n, one in enumerate(right)]
+    steps = [SimpleNamespace(case=case, masses={}, right=one, strength=n, lost=tuple) for n, one in enumerate(right)]
     table = pd.DataFrame({"strength": range(3), "answer": "cat", "right": right, "probability": 0.5, "per_token": 0.5})
     kind = SimpleNamespace(title="Fog", unit="share")
     flip = right.index(False) if False in right else None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.compare import compare
+from qwenvl_debug.compare import Alignment, compare
 from qwenvl_debug.errors import StoreError
 from qwenvl_debug.maps import answer_query, ask_neutral, map_stack, question_query
 from qwenvl_debug.regions import Ellipse, Mask, Region, score_stack
@@ -21,6 +21,7 @@ from qwenvl_debug.store import (
     scores_of,
 )
 from qwenvl_debug.store.room import make_room
+from qwenvl_debug.store.tables import ComparisonRow
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,61 @@ def test_a_comparison_held_against_the_neutral_question_comes_back_with_it_and_w
     np.testing.assert_array_equal(back.left.values, made.left.values)
     plain = compare(run, failing, picture=1, alignment="same frame")
     assert load_comparison(store, save_comparison(store, plain)).alignment.kind == "same frame"
+
+
+@pytest.fixture(scope="module")
+def forced(run, failing, model):
+    """Both cases with an answer fed in that the model did not give."""
+    return tuple(model.ask(one.case, target="a tower", max_new_tokens=4) for one in (run, failing))
+
+
+def test_what_the_model_said_is_kept_apart_from_what_was_fed_in(store, run, failing, forced):
+    queries = {f"{side}_query": answer_query(one) for side, one in zip(("correct", "failing"), forced, strict=True)}
+    made = compare(run, failing, asked=forced, **queries)
+    assert made.target == "a tower"
+    back = load_comparison(store, save_comparison(store, made))
+    assert (back.correct, back.failing) == (run, failing)
+    assert back.asked == forced
+    assert [one.forced for one in (back.correct, back.failing, *back.asked)] == [False, False, True, True]
+    printed = back.to_dict()
+    assert printed == made.to_dict()
+    assert printed["failing"]["answer"] == failing.answer != "a tower"
+    assert printed["failing"]["forced"] is False
+    asked = printed["asked"]["failing"]
+    assert (asked["answer"], asked["right"], asked["forced"], asked["target"]) == (None, None, True, "a tower")
+    assert compare(run, failing).to_dict()["asked"] == {"correct": None, "failing": None}
+
+
+def test_a_record_of_an_earlier_version_is_read_and_finds_what_the_model_said(store, run, failing, forced):
+    """It kept the forced runs as if they were the model's, and of the alignment its kind alone."""
+    made = compare(*forced, alignment="same frame")
+    assert made.correct.forced
+    number = save_comparison(store, made)
+    with store.writing() as session:
+        row = session.get(ComparisonRow, number)
+        kept = {name: value for name, value in row.queries.items() if name not in ("regions", "neutral")}
+        row.queries = {**kept, "alignment": "same frame"}
+    alone = load_comparison(store, number)
+    assert alone.correct == forced[0]
+    assert alone.to_dict()["correct"]["answer"] is None  # nothing else is known of this case
+    for one in (run, failing):
+        save_run(store, one)
+    back = load_comparison(store, number)
+    assert (back.correct, back.failing, back.asked) == (run, failing, forced)
+    assert back.alignment.kind == "same frame"
+    assert back.divergence.tobytes() == made.divergence.tobytes()
+
+
+def test_the_alignment_and_the_regions_come_back_as_they_were(store, run, failing):
+    known = np.array([[0.9, 0.1, 3], [-0.1, 0.9, 5], [0, 0, 1.0]])
+    laid = Alignment("registered", known, 0, 0, 0.0, "Known from the change.", known=True)
+    regions = [Region("disc", Ellipse(45, 30, 20, 9, 10)), Region("dots", Mask(np.eye(60, 90, dtype=bool)))]
+    made = compare(run, failing, regions=regions, alignment=laid)
+    back = load_comparison(store, save_comparison(store, made))
+    assert np.array_equal(back.alignment.homography, known)
+    assert back.alignment.known
+    assert [one.sided for one in back.regions] == [one.sided for one in made.regions]
+    assert back.to_dict() == made.to_dict()
 
 
 def test_another_query_is_another_comparison(store, run, failing):

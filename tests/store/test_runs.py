@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from qwenvl_debug.case import Case, Picture
-from qwenvl_debug.errors import CaseError, StoreError
+from qwenvl_debug.errors import CaseError, QwenVLDebugError, StoreError
 from qwenvl_debug.maps import map_stack
+from qwenvl_debug.maps.identity import identity_of, unlike_case, unlike_network
+from qwenvl_debug.model import load_model
+from qwenvl_debug.model.modes import FULL
 from qwenvl_debug.store import answer, check, files, find_run, load_case, load_picture, load_run, save_case, save_run
 from qwenvl_debug.store.tables import RunRow
+from tests.model.published import QWEN3_5
+from tests.model.tiny import tiny_checkpoint
 
 FOUR = {"max_new_tokens": 4, "vision_layers": (0,)}
 
@@ -122,3 +127,46 @@ def test_a_full_disk_saves_nothing_and_says_so(store, run, monkeypatch):
 def test_what_was_never_saved_is_told(store, load, what):
     with pytest.raises(StoreError, match=f"There is no {what} 7"):
         load(store, 7)
+
+
+def test_a_stored_run_has_the_identity_of_the_run(store, run, model, case):
+    back = load_run(store, save_run(store, run))
+    assert identity_of(back) == identity_of(run)
+    assert unlike_case(run, back) is unlike_network(run, back) is None
+    assert identity_of(model.ask(case, target="a tower")) != identity_of(run)
+
+
+def test_what_the_mode_of_a_model_keeps_is_asked_for_stored_and_looked_up(store, model, case):
+    basic = answer(store, model, case, max_new_tokens=2)
+    assert basic.run.vision == ()
+    full = replace(model, mode=FULL)
+    assert find_run(store, full, case, max_new_tokens=2) is None  # that run has no vision rows
+    first = answer(store, full, case, max_new_tokens=2)
+    assert not first.stored
+    assert first.run.vision[0].layers == tuple(range(model.vision_depth))
+    again = answer(store, full, case, max_new_tokens=2)
+    assert again.stored
+    assert again.run.vision[0].layers == first.run.vision[0].layers
+    one = answer(store, model, case, max_new_tokens=2, layers=[1], vision_layers=[0])
+    assert (one.run.trace.layers, one.run.vision[0].layers) == ((1,), (0,))
+    assert find_run(store, model, case, max_new_tokens=2, layers=[1], vision_layers=[0]).id == one.id
+
+
+@pytest.mark.parametrize("wish", [{"top": -1}, {"max_new_tokens": 0}, {"layers": ["x"]}, {"vision_layers": [99]}])
+def test_nonsense_is_refused_before_anything_is_looked_up(store, model, case, wish):
+    with pytest.raises(QwenVLDebugError, match=r"\.$"):
+        answer(store, model, case, **wish)
+
+
+def test_a_run_with_thinking_is_not_recalled_for_one_without(store, case, tmp_path):
+    folder = tiny_checkpoint(tmp_path / "thinker", "qwen3_vl")
+    (folder / "chat_template.jinja").write_text(QWEN3_5)
+    model = load_model(folder)
+    first = answer(store, model, case, max_new_tokens=3)
+    assert answer(store, model, case, max_new_tokens=3).stored
+    off = answer(store, model, case, max_new_tokens=3, thinking=False)
+    assert not off.stored
+    assert (first.run.cut, off.run.cut) == ("thoughts", "answer")
+    back = load_run(store, first.id)
+    assert (back.thoughts, back.answer, back.cut) == (first.run.thoughts, "", "thoughts")
+    assert answer(store, model, case, max_new_tokens=3, thinking=False).run == off.run

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 from qwenvl_debug.case import Case
+from qwenvl_debug.compare import Alignment
+from qwenvl_debug.store import load_comparison, save_comparison
 from qwenvl_debug.ui import archive
 from qwenvl_debug.ui.answers import answer_pair
+from qwenvl_debug.ui.compare_view import _compared
+from qwenvl_debug.ui.explore_view import _explored
 from qwenvl_debug.ui.work import when
 from tests.store.hand_made import hand_made_run
 
@@ -80,3 +84,24 @@ def test_the_moment_is_said_in_the_persons_own_time():
     assert when(moment, UTC, today) == "12 Nov, 23:30"
     assert when(moment, ZoneInfo("Asia/Shanghai"), today) == "13 Nov, 07:30"
     assert when("2025-12-31T23:30:00+00:00", ZoneInfo("UTC"), today) == "31 Dec 2025, 23:30"
+
+
+def test_a_comparison_on_the_expected_answer_keeps_what_the_model_said(cases):
+    """As Compare and Explore make it: the forced runs ask, and are not taken for the answers, in the store neither."""
+    answers = ask(Model(), cases)
+    query = {"left": "t", "right": "t", "shows": "picture", "align": ""}
+    made, _ = _compared(query, 0, None, Alignment("same frame", np.eye(3), 0, 0, 0.0, "Equal."), answers)
+    explored = _explored(("hand",), query, 0, answers)[0]
+    for one in (made, explored):
+        assert (one.correct, one.failing) == (answers.correct, answers.failing)
+        assert one.asked == answers.forced
+        assert one.target == "Pearl Tower"
+    archive.keep_comparison(made)
+    archive.settle()
+    store = archive.store()
+    back = load_comparison(store, save_comparison(store, made))
+    printed = back.to_dict()
+    assert printed["failing"]["answer"] == answers.failing.answer == "Pearl"
+    assert printed["failing"]["right"] is False
+    assert printed["asked"]["failing"]["forced"] is True
+    assert printed["asked"]["failing"]["answer"] is None

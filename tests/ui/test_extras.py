@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import Alignment, compare, overlap
 from qwenvl_debug.maps import Sinks
 from qwenvl_debug.regions import Rectangle, Region
-from qwenvl_debug.regions.record import to_record
 from qwenvl_debug.ui import compare_view, drawings, extras, state, viewer_data
 from qwenvl_debug.ui.answers import Answers
-from qwenvl_debug.ui.measured import region_pairs
+from qwenvl_debug.ui.measured import uniquely_named
 from qwenvl_debug.ui.payload import maps_payload
+from qwenvl_debug.ui.reading import reading
 from tests.ui.hand_made import PICTURE, make_run
 
 WORD = (("Pearl", None, 0.8),)
@@ -42,10 +43,10 @@ def test_the_alignment_is_stated_in_one_line():
 def test_an_alignment_that_cannot_be_had_is_refused_with_its_reason_and_what_is_found_out_stands():
     draw = np.random.default_rng(3)
     one, other = (Picture.open(draw.integers(0, 256, (90, 120, 3), dtype=np.uint8)) for _ in range(2))
-    laid, refused = compare_view._alignment(one, other, "registered")
+    laid, refused = compare_view.alignment_of(one, other, "registered")
     assert (laid.kind, laid.stated) == ("by region", False)
     assert refused.endswith(".")
-    laid, refused = compare_view._alignment(one, other, "same frame")
+    laid, refused = compare_view.alignment_of(one, other, "same frame")
     assert (laid.kind, laid.stated, refused) == ("same frame", True, "")
 
 
@@ -63,6 +64,18 @@ def test_pictures_that_are_not_aligned_have_no_difference_and_it_is_said_why(ses
     assert sent["alignment"]["matrix"] is None
 
 
+def test_pictures_without_a_common_area_have_no_difference_and_it_is_said_why():
+    apart = replace(
+        aligned("registered", reason="Points."), homography=np.array([[0, -1, 900], [1, 0, 900], [0, 0, 1.0]])
+    )
+    made = compare(LEFT, RIGHT, alignment=apart)
+    sent = extras.extras_data("id", made, (PICTURE, PICTURE), None)
+    assert sent["difference"] == {"possible": False, "why": extras.APART}
+    assert sent["alignment"]["text"] == f"{extras.APART}."
+    assert sent["pieces"] is None
+    assert "share no area" in reading(made)
+
+
 @pytest.fixture
 def session(monkeypatch):
     """Drawings by picture, in place of a session and a store."""
@@ -71,11 +84,9 @@ def session(monkeypatch):
     return kept
 
 
-def test_regions_belong_together_by_name_and_one_may_be_missing():
-    here, there = Region("sky", [Rectangle(0, 0, 5, 5)]), Region("cat", [Rectangle(5, 5, 5, 5)])
-    drawn = [drawings.Drawing(1, (to_record(here), to_record(there))), drawings.Drawing(1, (to_record(there),))]
-    pairs = region_pairs(drawn)
-    assert [(left and left.name, right and right.name) for left, right in pairs] == [("sky", None), ("cat", "cat")]
+def test_of_two_regions_of_one_name_in_an_old_drawing_both_count():
+    here, there = Region("cat", [Rectangle(0, 0, 5, 5)]), Region("cat", [Rectangle(5, 5, 5, 5)])
+    assert [one.name for one in uniquely_named([here, there])] == ["cat", "cat 2"]
 
 
 def test_sinks_are_sent_as_cells_by_layer():

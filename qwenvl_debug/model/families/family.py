@@ -54,6 +54,7 @@ class Family:
         sees: whether a config.json of one of those types is a vision model's; a text-only one may share the type.
         auto_class: transformers' class whose `from_pretrained` makes the network.
         read_tokenizer: from (folder, name for errors) to the tokenizer; None for transformers' `AutoTokenizer`.
+        templates: chat templates of this program, for checkpoints that publish none.
         read_image_processor: from (folder, name for errors) to the image processor; None for Qwen2-VL's, which all
             later generations use.
         softmax_kinds: the kinds of language layers, as `layer_types` names them, that have a softmax over earlier
@@ -75,6 +76,7 @@ class Family:
     sees: Callable[[Mapping[str, Any]], bool] = lambda config: "vision_config" in config
     auto_class: Any = AutoModelForImageTextToText
     read_tokenizer: Callable[[Path, str], PreTrainedTokenizerBase] | None = None
+    templates: tuple[str, ...] = ()
     read_image_processor: Callable[[Path, str], Any] | None = None
     softmax_kinds: tuple[str, ...] = ("full_attention",)
     choosing: bool = False

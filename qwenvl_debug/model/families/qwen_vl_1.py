@@ -21,7 +21,7 @@ from qwenvl_debug.model.families.family import Family
 from qwenvl_debug.model.families.places import Places
 from qwenvl_debug.model.qwen_vl_1.configuration import QUERIES, QWenConfig
 from qwenvl_debug.model.qwen_vl_1.preprocessing import QWenImageProcessor
-from qwenvl_debug.model.qwen_vl_1.tokenizer import FILE, RAW, QWenTokenizer
+from qwenvl_debug.model.qwen_vl_1.tokenizer import CHATML, FILE, RAW, QWenTokenizer
 from qwenvl_debug.model.registration import register
 from qwenvl_debug.model.taps import Features
 
@@ -135,6 +135,7 @@ QWEN_VL_1 = FirstGeneration(
     sees=lambda config: bool(config.get("visual")),
     auto_class=AutoModelForCausalLM,
     read_tokenizer=read_tokenizer,
+    templates=(CHATML, RAW),
     read_image_processor=read_image_processor,
     stops=("<|im_end|>", "<|im_start|>"),
     picture_tokens=QUERIES,

@@ -173,18 +173,3 @@ function deleteRegion(editor, panel, number) {
   change(editor, panel.sha, regions.filter((_, at) => at !== number))
   editor.say(`Region ${regions[number].name} deleted`)
 }
-
-/** Every region of one picture onto the other, fitted to its size; those of the same name there are replaced. */
-function copyAll(editor, from, to) {
-  const source = editor.drawings.get(from.sha)
-  const target = editor.drawings.get(to.sha)
-  const keys = new Map(target.regions.map(region => [region.name, region.key]))
-  const copies = source.regions.map(region => ({
-    ...region, key: keys.get(region.name) ?? newName(), shapes: region.shapes.map(shape => fitted(shape, source, target)),
-  }))
-  const names = new Set(copies.map(region => region.name))
-  editor.selected = null
-  to.region = null
-  change(editor, to.sha, [...copies, ...target.regions.filter(region => !names.has(region.name))])
-  editor.say(`${copies.length} regions copied to the ${to.name.toLowerCase()} picture`)
-}

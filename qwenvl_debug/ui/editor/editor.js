@@ -7,7 +7,7 @@ function makeEditor(parent) {
   const find = selector => parent.querySelector(selector)
   const editor = {
     parent, drawings: new Map(), undo: [], redo: [],
-    tool: "select", size: 24, selected: null, active: null, lit: false, snap: null,
+    tool: "select", size: 24, selected: null, active: null, lit: false, snap: null, copying: null,
     rowTemplate: find(".row-template"), live: find(".live"),
     fields: { label: find(".fields .what"), inputs: find(".fields .inputs"), add: find(".fields .add"), act: find(".fields .act"), kind: null },
   }
@@ -41,6 +41,8 @@ function makeEditor(parent) {
   window.addEventListener("qwenvl-debug-attention", editor.attention)
   editor.snapped = () => takeSnap(editor)
   window.addEventListener("qwenvl-debug-snap", editor.snapped)
+  editor.copied = () => takeCopied(editor)
+  window.addEventListener("qwenvl-debug-copied", editor.copied)
   find(".attention-switch").onclick = () => {
     editor.lit = !editor.lit
     drawAttention(editor)
@@ -140,6 +142,7 @@ export default function (component) {
     window.removeEventListener("qwenvl-debug-drawings", editor.follow)
     window.removeEventListener("qwenvl-debug-attention", editor.attention)
     window.removeEventListener("qwenvl-debug-snap", editor.snapped)
+    window.removeEventListener("qwenvl-debug-copied", editor.copied)
     editor.watch.disconnect()
     for (const timer of [editor.quiet, editor.again, editor.late]) clearTimeout(timer)
     editors.delete(parentElement)

@@ -26,35 +26,6 @@ function decodeMask({ size: [height, width], counts }) {
   return pixels
 }
 
-/** The record's size and counts of pixels in rows. */
-function encodeMask(pixels, width, height) {
-  const runs = []
-  let value = 0
-  let run = 0
-  for (let x = 0; x < width; x++) {
-    for (let y = 0; y < height; y++) {
-      if (pixels[y * width + x] === value) run++
-      else {
-        runs.push(run)
-        value = 1 - value
-        run = 1
-      }
-    }
-  }
-  runs.push(run)
-  let counts = ""
-  runs.forEach((length, number) => {
-    let left = number > 2 ? length - runs[number - 2] : length
-    for (let more = true; more;) {
-      const bits = left & 0x1f
-      left >>= 5
-      more = left !== (bits & 0x10 ? -1 : 0)
-      counts += String.fromCharCode((more ? bits | 0x20 : bits) + 48)
-    }
-  })
-  return { size: [height, width], counts }
-}
-
 const decodedMasks = new Map()
 
 /** As `decodeMask`, remembered: a mask is looked at far more often than it changes. */

@@ -115,53 +115,6 @@ function boundsOf(shape) {
   return [left, top, Math.max(...xs) + edge - left, Math.max(...ys) + edge - top]
 }
 
-/** The same shape on a picture of another size. from, to: {width, height}. */
-function fitted(shape, from, to) {
-  const [sx, sy] = [to.width / from.width, to.height / from.height]
-  if (sx === 1 && sy === 1) return shape
-  switch (shape.kind) {
-    case "rectangle":
-      return { ...shape, x: tidy(shape.x * sx), y: tidy(shape.y * sy), width: tidy(shape.width * sx), height: tidy(shape.height * sy) }
-    case "ellipse": return fittedEllipse(shape, sx, sy)
-    case "mask": return fittedMask(shape, from, to)
-    default: {
-      const points = shape.points.map(([x, y]) => tidyPoint([x * sx, y * sy]))
-      return shape.kind === "brush" ? { ...shape, points, size: tidy(shape.size * Math.sqrt(sx * sy)) } : { ...shape, points }
-    }
-  }
-}
-
-/** A stretched ellipse is an ellipse again: its axes are the singular vectors of stretch * turn * radii. */
-function fittedEllipse({ cx, cy, rx, ry, turn = 0 }, sx, sy) {
-  if (turn % 180 === 0) {
-    return { kind: "ellipse", cx: tidy(cx * sx), cy: tidy(cy * sy), rx: tidy(rx * sx), ry: tidy(ry * sy), turn }
-  }
-  const [a, c] = turned([rx, 0], turn).map((value, row) => value * [sx, sy][row])
-  const [b, d] = turned([0, ry], turn).map((value, row) => value * [sx, sy][row])
-  const angle = 0.5 * Math.atan2(2 * (a * c + b * d), a * a + b * b - c * c - d * d)
-  const sum = a * a + b * b + c * c + d * d
-  const gap = Math.hypot(a * a + b * b - c * c - d * d, 2 * (a * c + b * d))
-  return {
-    kind: "ellipse", cx: tidy(cx * sx), cy: tidy(cy * sy),
-    rx: tidy(Math.sqrt((sum + gap) / 2)), ry: tidy(Math.sqrt(Math.max(0, (sum - gap) / 2))),
-    turn: tidy((angle * 180) / Math.PI),
-  }
-}
-
-function fittedMask(shape, from, to) {
-  const before = maskPixels(shape)
-  const [height, width] = shape.size
-  const pixels = new Uint8Array(to.width * to.height)
-  for (let y = 0; y < to.height; y++) {
-    const row = Math.floor(((y + 0.5) * from.height) / to.height)
-    for (let x = 0; x < to.width; x++) {
-      const col = Math.floor(((x + 0.5) * from.width) / to.width)
-      if (row < height && col < width) pixels[y * to.width + x] = before[row * width + col]
-    }
-  }
-  return { kind: "mask", ...encodeMask(pixels, to.width, to.height) }
-}
-
 /** The shape as an SVG element without paint. */
 function shapeElement(shape, colour) {
   switch (shape.kind) {

@@ -7,7 +7,7 @@ function makeSide(template, index, viewer) {
   const side = {
     index, root,
     name: find(".name"), verdict: find(".verdict"),
-    rows: { q: find(".question"), a: find(".answer"), t: find(".target") },
+    rows: { q: find(".question"), h: find(".thoughts"), a: find(".answer"), t: find(".target") },
     frame: find(".frame"), sheet: find(".sheet"), image: find("img"), marks: find(".marks"),
     canvas: find(".cells"), outline: find(".outline"), readout: find(".readout"),
   }

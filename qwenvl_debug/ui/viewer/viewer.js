@@ -128,7 +128,7 @@ function fillSide(viewer, side, sent) {
   side.verdict.textContent = sent.verdict.text
   side.verdict.className = `verdict ${sent.verdict.kind}`
   const chosen = side.index === 0 ? data.query.left : data.query.right
-  for (const kind of ["q", "a", "t"]) {
+  for (const kind of ["q", "h", "a", "t"]) {
     side.rows[kind].hidden = sent.chips[kind].length === 0
     drawChips(side.rows[kind].querySelector(".chips"), sent.chips[kind], chosen,
       ref => ask(viewer, followWords(data, ref, side.index)), viewer.tip)
