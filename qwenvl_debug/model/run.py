@@ -148,9 +148,10 @@ class Run:
 
     @property
     def right(self) -> bool | None:
-        """Whether the model's answer contains the expected words; None where nothing was expected, where nothing was
-        answered yet because the run was cut in its thoughts, and of a forced run, whose answer is not the model's."""
-        return None if self.forced or self.cut == "thoughts" else is_right(self.answer, self.case.expected)
+        """Whether the answer contains the expected words; None where nothing was expected, and where nothing was answered
+        yet because the run was cut in its thoughts. Of a forced run it judges the text that was fed in, which says
+        nothing about the model: see `forced`."""
+        return None if self.cut == "thoughts" else is_right(self.answer, self.case.expected)
 
     @property
     def cut(self) -> Literal["thoughts", "answer"] | None:
@@ -248,7 +249,7 @@ class Run:
             "thoughts": self.thoughts,
             "answer": None if self.forced else self.answer,
             "cut": self.cut,
-            "right": self.right,
+            "right": None if self.forced else self.right,
             "forced": self.forced,
             "fed_after": self.fed_after,
             "target": self.target,
