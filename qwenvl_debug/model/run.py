@@ -148,9 +148,9 @@ class Run:
 
     @property
     def right(self) -> bool | None:
-        """Whether the answer contains the expected words; None where nothing was expected, and where nothing was answered
-        yet because the run was cut in its thoughts. Of a forced run it judges the text that was fed in, which says
-        nothing about the model: see `forced`."""
+        """Whether the answer contains the expected words; None where nothing was expected, and where nothing was
+        answered yet because the run was cut in its thoughts. Of a forced run it judges the text that was fed in, which
+        says nothing about the model: see `forced`."""
         return None if self.cut == "thoughts" else is_right(self.answer, self.case.expected)
 
     @property
