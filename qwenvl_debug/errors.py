@@ -33,6 +33,14 @@ class RegionError(QwenVLDebugError):
     """A region or one of its shapes cannot be used."""
 
 
+class CauseError(QwenVLDebugError):
+    """An intervention cannot be made or measured on these runs."""
+
+
+class NothingToExplain(CauseError):
+    """Both runs answer alike, so no cause can be looked for."""
+
+
 class SettingsError(QwenVLDebugError):
     """A setting in the environment cannot be used."""
 

@@ -28,6 +28,9 @@ STILL = 1.0  # pixels (of the copies) that a picture may seem to have moved and 
 SURE = 0.85  # agreement from which on nothing else needs to be tried
 NO_BETTER = 0.97  # agreement that points alone reach: the choice among ways needs no pixels
 SAME = 0.005  # a difference of agreement that means nothing
+EDGE, LEAST_EDGES = 12.0, 300  # grey levels from one pixel to the next that make an edge; and how many pixels of edges
+EQUAL = 4.0  # grey levels by which a pixel may differ and still be the same
+MOST_COVERED = 0.4  # least share of the edges that are the same where pictures show the same frame
 BETTER = 0.03  # by how much a less simple way of laying must agree better to be believed
 
 
@@ -62,6 +65,27 @@ class Work:
     def edges(self) -> np.ndarray:
         (h, w), (other_h, other_w) = (grey.shape for grey in self.grey)
         return to_centres(np.diag([other_w / w, other_h / h, 1.0]))
+
+    def nearly_equal(self) -> bool:
+        """Whether the pictures are of one size and hold the same edges at the same pixels, but for light and contrast
+        and for a part that was covered.
+
+        A picture moved by a single pixel fails this, and so does one of another scene. It settles plain pictures, where
+        rounding is all the fine detail there is and bands of detail would not agree.
+        """
+        left, right = (grey.astype(np.float32) for grey in self.grey)
+        if self.sizes[0] != self.sizes[1]:
+            return False
+        edges = np.maximum(_steps(left), _steps(right)) > EDGE
+        if edges.sum() < LEAST_EDGES:
+            return False
+        x, y = left[edges], right[edges]
+        kept = np.ones(len(x), bool)
+        for _ in range(4):  # least squares again and again on what fits: a covered part must not draw the line
+            gain = float(np.cov(x[kept], y[kept])[0, 1] / max(float(x[kept].var()), 1e-6))
+            rest = np.abs(y - y[kept].mean() - gain * (x - x[kept].mean()))
+            kept = rest <= max(EQUAL, float(np.median(rest)))
+        return gain > 0.2 and float((rest <= EQUAL).mean()) >= MOST_COVERED
 
     def hypothesis(self, homography: np.ndarray, registration: Registration | None = None) -> Way:
         """Hold a homography against the pixels."""
@@ -197,6 +221,14 @@ class Work:
                 f"{LEAST_INLIERS} are needed)."
             )
         return f"{inliers} points agree on how one picture lies on the other, but what lies on each other differs."
+
+
+def _steps(grey: np.ndarray) -> np.ndarray:
+    """The largest step from each pixel to a neighbour, float32 [height, width]."""
+    return np.maximum(*(np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel)) for kernel in _KERNELS))
+
+
+_KERNELS = (np.float32([[0, 0, 0], [0, -1, 1], [0, 0, 0]]), np.float32([[0, 0, 0], [0, -1, 0], [0, 1, 0]]))
 
 
 def _grey(pixels: np.ndarray, scale: float) -> np.ndarray:

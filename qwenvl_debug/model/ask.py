@@ -18,11 +18,13 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.errors import CaseError
-from qwenvl_debug.model.capture import Recorder, recording
+from qwenvl_debug.model.capture import Recorder
 from qwenvl_debug.model.decoding import GREEDY, Watch, seeded
 from qwenvl_debug.model.inputs import Prompt, encode, prompt
 from qwenvl_debug.model.run import Alternative, Provenance, Run, Token
 from qwenvl_debug.model.spelling import spell, texts
+from qwenvl_debug.model.tapping import tapping, watching
+from qwenvl_debug.model.taps import BiasTap, Intervention
 from qwenvl_debug.model.thoughts import CLOSE, count_thoughts
 from qwenvl_debug.model.trace import VisionTrace
 
@@ -58,6 +60,7 @@ def ask(
     cancel: Event | None,
     thinking: bool | None = None,
     thoughts: Sequence[int] = (),
+    interventions: Sequence[Intervention] = (),
     decoding: str = GREEDY,
     seed: int = 0,
 ) -> Run:
@@ -77,7 +80,8 @@ def ask(
         choosing=model.generation.choosing,
         resampler=model.generation.resampler(model.network),
     )
-    with torch.no_grad(), recording(recorder), _enough_memory():
+    taps = [tap for one in interventions for tap in one.taps(model, asked)]
+    with torch.no_grad(), tapping(model.network, model.generation, taps), watching(recorder), _enough_memory():
         if given is None:
             new, choices = _generate(model, asked, max_new_tokens, top, progress, decoding, seed)
         else:
@@ -92,11 +96,18 @@ def ask(
         answer=answer,
         tokens=tokens,
         grids=asked.grids,
-        trace=recorder.trace(model.n_layers, model.n_heads, len(tokens), asked.image_grid_thw),
+        trace=recorder.trace(
+            model.n_layers,
+            model.n_heads,
+            len(tokens),
+            asked.image_grid_thw,
+            [tap.bias for tap in taps if isinstance(tap, BiasTap)],
+        ),
         vision=_per_picture(recorder.vision(orders, asked.image_grid_thw), asked),
         provenance=_provenance(model, settings, began),
         target=target if target is None or isinstance(target, str) else answer,
         model=model,
+        interventions=tuple(interventions),
     )
 
 

@@ -5,15 +5,13 @@ was given and returns that function's result, so the answer cannot differ. When 
 context it also keeps two tensors: the query rows of interest, and a reference to the keys, which at every step hold
 the rotated keys of all tokens so far. That is all `Trace` needs to compute any of those rows exactly, later.
 
-The active recorder lives in a context variable: every thread has its own, and it knows the modules of its own model by
-identity. No recording state belongs to this module or to a model.
+A recorder is one of those who may watch a pass (`tapping.watching`): every thread has its own, and it knows the modules
+of its own model by identity. No recording state belongs to this module or to a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
@@ -25,13 +23,14 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from qwenvl_debug.errors import Cancelled, CaptureError
+from qwenvl_debug.model.bias import Bias
 from qwenvl_debug.model.resampler_trace import ResamplerTrace
+from qwenvl_debug.model.tapping import tapped_attention
+from qwenvl_debug.model.taps import AttentionCall
 from qwenvl_debug.model.trace import Trace, VisionTrace
 
 ATTENTION = "qwenvl_debug"
 """The name to load a model with: `attn_implementation=ATTENTION`."""
-
-_active: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
 
 class Recorder:
@@ -116,7 +115,9 @@ class Recorder:
             self._steps[start, end] = prompt + list(range(max(start, self._prompt_length), end))
         return self._steps[start, end]
 
-    def trace(self, n_layers: int, n_heads: int, tokens: int, grids: torch.Tensor) -> Trace:
+    def trace(
+        self, n_layers: int, n_heads: int, tokens: int, grids: torch.Tensor, biases: Sequence[Bias] = ()
+    ) -> Trace:
         """What was kept of the language model, moved to main memory.
 
         Args:
@@ -124,6 +125,7 @@ class Recorder:
             n_heads: query heads of a layer.
             tokens: length of the whole sequence; a last token that was never fed has no key and no row.
             grids: int64 [pictures, 3], (1, patch rows, patch columns).
+            biases: what was added to attention logits on the way, which the weights then include.
 
         Raises:
             CaptureError: when a layer was never seen.
@@ -141,6 +143,7 @@ class Recorder:
             queries={layer: torch.cat(parts, dim=1).cpu() for layer, parts in self._queries.items()},
             keys={layer: key[0].cpu() for layer, key in self._keys.items()},
             scaling=scaling,
+            biases=biases,
             chosen={
                 layer: torch.cat([pad(step, (0, self._keys[layer].shape[2] - step.shape[1])) for step in steps])
                 for layer, steps in self._chosen.items()
@@ -187,16 +190,6 @@ class Recorder:
         )
 
 
-@contextmanager
-def recording(recorder: Recorder) -> Iterator[None]:
-    """Make a recorder the active one of this thread (or task) while the block runs."""
-    token = _active.set(recorder)
-    try:
-        yield
-    finally:
-        _active.reset(token)
-
-
 def attention(
     module: nn.Module,
     query: torch.Tensor,
@@ -205,11 +198,13 @@ def attention(
     attention_mask: torch.Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The registered function: transformers' SDPA, seen by the active recorder."""
-    recorder = _active.get()
-    if recorder is not None:
-        recorder.see(module, query, key, kwargs.get("scaling"), attention_mask)
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    """The registered function: transformers' SDPA, seen and perhaps changed by what taps this pass."""
+    call = AttentionCall(module, query, key, value, attention_mask, kwargs.get("scaling"), kwargs)
+    return tapped_attention(call, _sdpa), None
+
+
+def _sdpa(call: AttentionCall) -> torch.Tensor:
+    return sdpa_attention_forward(call.module, call.query, call.key, call.value, call.mask, **call.kwargs)[0]
 
 
 # Without a mask function of the same name the attention mask is silently None, and a prompt may attend to its future.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from threading import Event, Lock
+from threading import Event, RLock
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,7 @@ from qwenvl_debug.model.families import Family
 from qwenvl_debug.model.leftovers import Loading
 from qwenvl_debug.model.modes import BASIC, Mode
 from qwenvl_debug.model.run import Run
+from qwenvl_debug.model.taps import Intervention
 from qwenvl_debug.model.wishes import check_blocks, check_layers, check_target, check_wishes
 
 Progress = Callable[[int, int, str], Any]
@@ -69,7 +70,7 @@ class DebugModel:
     decoding: str = GREEDY
     seed: int = 0
     loading: Loading = field(default_factory=lambda: Loading("unknown"))
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    _lock: RLock = field(default_factory=RLock, repr=False)
 
     @property
     def family(self) -> str:
@@ -133,6 +134,7 @@ class DebugModel:
         top: int = 5,
         thinking: bool | None = None,
         thoughts: Sequence[int] = (),
+        interventions: Sequence[Intervention] = (),
         decoding: str | None = None,
         seed: int | None = None,
         progress: Progress | None = None,
@@ -157,6 +159,7 @@ class DebugModel:
             top: how many alternatives to note at each token of the answer.
             thinking: turn thinking on or off, where the chat template has a switch; None leaves it to the template.
             thoughts: what to feed before the target, as token numbers with the marks that the model writes.
+            interventions: changes inside the model while it answers, see `causes`; the run remembers them.
             decoding: "greedy", or "checkpoint" for what generation_config.json says: penalties and other settings
                 applied by transformers' own `generate`, and sampling where it samples. None for the model's own way.
             seed: of the random numbers, where it samples. None for the model's own.
@@ -185,8 +188,8 @@ class DebugModel:
         asked = self.decoded(decoding, seed)
         with self.turn(cancel):
             limit = self._limit(max_new_tokens, thinking)
-            how = thinking, thoughts, asked.decoding, asked.seed
-            return ask.ask(asked, case, target, limit, rows, kept, seen, top, progress, cancel, *how)
+            given = (progress, cancel, thinking, thoughts, interventions, asked.decoding, asked.seed)
+            return ask.ask(asked, case, target, limit, rows, kept, seen, top, *given)
 
     def decoded(self, decoding: str | None = None, seed: int | None = None) -> DebugModel:
         """The same model, the same network in memory, with another way to choose tokens wherever it is asked.

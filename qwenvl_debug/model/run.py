@@ -15,6 +15,7 @@ from qwenvl_debug.model.trace import Trace, VisionTrace
 
 if TYPE_CHECKING:
     from qwenvl_debug.model.debug_model import DebugModel
+    from qwenvl_debug.model.taps import Intervention
 
 KEPT = ("max_new_tokens", "rows", "layers", "vision_layers", "top")
 """Settings of a run that say what was to be kept of it: arguments of `DebugModel.ask` by the same names."""
@@ -126,6 +127,8 @@ class Run:
         provenance: where it came from.
         target: the answer that was fed in, or None for the model's own answer.
         model: the model, to ask again with; None for a run read from a file.
+        interventions: what was changed inside the model while it answered; whatever is computed from the run later
+            was changed with it.
     """
 
     case: Case
@@ -137,6 +140,7 @@ class Run:
     provenance: Provenance = field(compare=False)
     target: str | None = None
     model: DebugModel | None = field(default=None, repr=False, compare=False)
+    interventions: tuple[Intervention, ...] = ()
 
     @property
     def forced(self) -> bool:
@@ -145,9 +149,10 @@ class Run:
 
     @property
     def right(self) -> bool | None:
-        """Whether the model's answer contains the expected words; None where nothing was expected, where nothing was
-        answered yet because the run was cut in its thoughts, and of a forced run, whose answer is not the model's."""
-        return None if self.forced or self.cut == "thoughts" else is_right(self.answer, self.case.expected)
+        """Whether the answer contains the expected words; None where nothing was expected, and where nothing was
+        answered yet because the run was cut in its thoughts. Of a forced run it judges the text that was fed in, which
+        says nothing about the model: see `forced`."""
+        return None if self.cut == "thoughts" else is_right(self.answer, self.case.expected)
 
     @property
     def cut(self) -> Literal["thoughts", "answer"] | None:
@@ -227,7 +232,8 @@ class Run:
             raise CaseError("This run was cut in its thoughts, so no answer can follow them: raise max_new_tokens.")
         kept = {name: self.provenance.settings[name] for name in KEPT if name in self.provenance.settings}
         thoughts = [self.tokens[index].id for index in self.thought_tokens] if keep_thoughts else ()
-        return self.model.ask(self.case, target=target, thinking=self.thinking, thoughts=thoughts, **kept)
+        kept |= {"thinking": self.thinking, "interventions": self.interventions}
+        return self.model.ask(self.case, target=target, thoughts=thoughts, **kept)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but pixels and attention, ready for JSON; a forced run has no answer, but a target."""
@@ -244,7 +250,7 @@ class Run:
             "thoughts": self.thoughts,
             "answer": None if self.forced else self.answer,
             "cut": self.cut,
-            "right": self.right,
+            "right": None if self.forced else self.right,
             "forced": self.forced,
             "fed_after": self.fed_after,
             "target": self.target,
@@ -252,6 +258,7 @@ class Run:
             "layers": self.trace.n_layers,
             "heads": self.trace.n_heads,
             "layers_with_maps": list(self.trace.layers),
+            "interventions": [one.to_dict() for one in self.interventions],
             "tokens": [asdict(token) for token in self.tokens],
             "provenance": asdict(self.provenance),
         }

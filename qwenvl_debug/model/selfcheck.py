@@ -23,11 +23,12 @@ from torch import nn
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from qwenvl_debug.case import Case
-from qwenvl_debug.model.capture import Recorder, recording
+from qwenvl_debug.model.capture import Recorder
 from qwenvl_debug.model.debug_model import DebugModel
 from qwenvl_debug.model.inputs import Prompt, prompt
 from qwenvl_debug.model.run import Run
 from qwenvl_debug.model.run_checks import Check, all_passed, run_checks
+from qwenvl_debug.model.tapping import watching
 
 TOLERANCE = 1e-4
 """Greatest difference between two weights that rounding explains. Single layers agree to about 1e-6 in float32; on the
@@ -170,7 +171,7 @@ def _language_error(model: DebugModel, asked: Prompt, ids: Sequence[int], run: R
                 hook = module.register_forward_hook(lambda _, __, output, layer=layer: compare(layer, output[1]))
                 stack.callback(hook.remove)
         else:
-            stack.enter_context(recording(_EagerLanguage({module: n for n, module in modules.items()}, compare)))
+            stack.enter_context(watching(_EagerLanguage({module: n for n, module in modules.items()}, compare)))
         follow = LogitsProcessorList([_Follow(len(asked.ids), ids)])
         model.network.generate(**asked.feed(model.device), max_new_tokens=len(ids), logits_processor=follow)
     return float(np.max(errors))
@@ -218,7 +219,7 @@ def _vision_error(model: DebugModel, asked: Prompt, run: Run) -> float:
     wanted = [int(order[row]) for order, rows in zip(orders, chosen, strict=True) for row in rows]
     resampler = model.generation.resampler(model.network)
     eager = _EagerVision(model.generation.vision_attention(model.network), wanted, resampler)
-    with recording(eager):
+    with watching(eager):
         model.network(**asked.feed(model.device), use_cache=False, logits_to_keep=1)
     errors = [0.0]
     for trace, weights in zip(run.trace.resampled, eager.resampled, strict=True):

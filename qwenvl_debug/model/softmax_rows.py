@@ -17,6 +17,7 @@ def softmax_rows(
     scaling: float,
     hidden: torch.Tensor | None,
     width: int | None = None,
+    added: torch.Tensor | None = None,
 ) -> np.ndarray:
     """softmax(q k^T * scaling), one matrix product per key head, so that shared keys are never repeated.
 
@@ -27,6 +28,7 @@ def softmax_rows(
         scaling: factor of the dot products.
         hidden: bool [rows, keys], True where a row may not look; None where it may look everywhere.
         width: columns of the result where that are more than there are keys; the others hold 0.
+        added: [len(heads), rows, keys], added to the logits; None for nothing.
 
     Returns:
         float32 [len(heads), rows, width].
@@ -48,6 +50,8 @@ def softmax_rows(
             slots = [slot for slot, head in enumerate(heads) if head // group == one]
             asking = query[[heads[slot] for slot in slots]].flatten(0, 1)
             result[slots] = (asking @ wide[number].T).unflatten(0, (len(slots), -1))
+    if added is not None:
+        result[..., :keys] += added
     if width > keys:
         result[..., keys:] = float("-inf")
     if hidden is not None and (columns := hidden.any(0).nonzero()).numel():

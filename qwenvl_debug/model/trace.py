@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from qwenvl_debug.errors import CaptureError
+from qwenvl_debug.model.bias import Bias, logits
 from qwenvl_debug.model.resampler_trace import ResamplerTrace
 from qwenvl_debug.model.softmax_rows import chosen_heads, softmax_rows
 
@@ -28,6 +29,7 @@ class Trace:
         positions: int64 [kept rows], sequence positions whose rows can be asked for, ascending.
         tokens: length of the sequence. A last token that was never fed back has no row, and weight 0 everywhere.
         resampled: of each picture, of which patches its tokens are made; empty where a token is a cell of its own.
+        biases: what was added to logits of attention while the run was made; the weights include it.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Trace:
         scaling: Mapping[int, float],
         chosen: Mapping[int, torch.Tensor] | None = None,
         resampled: Sequence[ResamplerTrace] = (),
+        biases: Sequence[Bias] = (),
     ) -> None:
         self.n_layers, self.n_heads, self.layers, self.tokens = n_layers, n_heads, layers, tokens
         self.positions = np.asarray(positions, dtype=np.int64)
@@ -51,6 +54,7 @@ class Trace:
         # Of layers that choose the tokens a row looks at: bool [kept rows, keys], True where it does.
         self._chosen = dict(chosen or {})
         self.resampled = tuple(resampled)
+        self.biases = tuple(biases)
 
     @property
     def nbytes(self) -> int:
@@ -87,19 +91,26 @@ class Trace:
         hidden = torch.arange(key.shape[1]) > torch.tensor(wanted)[:, None]
         if layer in self._chosen:
             hidden |= ~self._chosen[layer][torch.tensor(where)]
+        chosen = chosen_heads(heads, self.n_heads)
+        biases = [bias for bias in self.biases if bias.layer == layer]
+        added = None
+        if biases:
+            added = logits(biases, wanted.tolist(), self.n_heads, key.shape[1]).expand(self.n_heads, -1, -1)[chosen]
         return softmax_rows(
             self._queries[layer][:, torch.tensor(where)],
             key,
-            chosen_heads(heads, self.n_heads),
+            chosen,
             self._scaling[layer],
             hidden,
             width=self.tokens,
+            added=added,
         )
 
     def to_tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Everything held: tensors by name (not copied) and the rest as JSON-ready facts; see `from_tensors`."""
         facts = {name: getattr(self, name) for name in ("n_layers", "n_heads", "tokens")}
         facts |= {"layers": list(self.layers), "positions": self.positions.tolist(), "scaling": _listed(self._scaling)}
+        facts |= {"biases": [bias.to_dict() for bias in self.biases]} if self.biases else {}
         tensors = _named(queries=self._queries, keys=self._keys, chosen=self._chosen)
         for picture, one in enumerate(self.resampled):
             named, about = one.to_tensors()
@@ -127,6 +138,7 @@ class Trace:
                 )
                 for picture, about in enumerate(facts.get("resampled", ()))
             ],
+            biases=[Bias.from_dict(one) for one in facts.get("biases", ())],
         )
 
 

@@ -204,7 +204,8 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
 def answer_lines(run: Run) -> list[str]:
     """What was said, whether it was expected, and what the model thought before."""
     said = printable(run.answer) or "(no words)"
-    verdict = {None: "", True: "   as expected", False: f"   expected: {printable(run.case.expected or '')}"}[run.right]
+    right = None if run.forced else run.right
+    verdict = {None: "", True: "   as expected", False: f"   expected: {printable(run.case.expected or '')}"}[right]
     forced = ""
     if run.target is not None:
         forced = f"   (this answer was given{f' after {run.fed_after}' if run.fed_after else ''}, not chosen)"

@@ -8,6 +8,7 @@ import pytest
 
 from qwenvl_debug.case import Picture
 from qwenvl_debug.compare import align, stated, warped
+from qwenvl_debug.compare.noise import jpeg, shifted
 from qwenvl_debug.compare.ways import Work
 from qwenvl_debug.errors import QueryError
 from qwenvl_debug.regions.homography import map_points
@@ -135,3 +136,19 @@ def test_a_homography_of_the_smaller_copies_is_that_of_the_pictures_half_pixels_
 def test_an_alignment_is_plain_json(gallery):
     for pair in (gallery["pearl-fog"], (gallery["pearl-fog"][0], gallery["cat-far"][0])):
         assert json.loads(json.dumps(align(*pair).to_dict(), allow_nan=False))["reason"].endswith(".")
+
+
+def test_a_plain_picture_is_the_same_frame_with_more_light_saved_again_or_with_its_object_covered():
+    """Rounding is all the fine detail that a plain picture has, so bands of detail do not agree."""
+    pixels = np.full((300, 400, 3), 203, np.uint8)
+    cv2.circle(pixels, (110, 150), 50, (40, 60, 160), -1)
+    cv2.rectangle(pixels, (260, 90), (340, 200), (200, 40, 40), -1)
+    covered = pixels.copy()
+    covered[80:210, 250:350] = 203
+    copies = (np.rint(pixels * 1.02), jpeg(pixels, 75), covered)
+    for copy in copies:
+        found = align(Picture.open(pixels), Picture.open(copy.astype(np.uint8)))
+        assert found.kind == "same frame"
+        assert np.array_equal(found.homography, np.eye(3))
+    moved = align(Picture.open(pixels), Picture.open(shifted(pixels, 40, 0)))
+    assert moved.homography is None or abs(moved.homography[0, 2]) > 30

@@ -8,6 +8,7 @@ everything else is read from the checkpoint's own configuration.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedModel, PreTrainedTokenizerBase
+
+from qwenvl_debug.model.families.places import Places
+from qwenvl_debug.model.taps import Features
 
 
 def merge_block_order(network: PreTrainedModel, grids: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -63,6 +67,7 @@ class Family:
         video: how it takes videos: "none" at all, "joined" pairs of frames, or pairs that are "timed" one by one.
         video_seconds: whether the network asks how far apart the pairs are.
         pickled: whether its published weights lie in .bin files, which are then read without running what they hold.
+        norm_name: what its language model calls the module after the last layer.
     """
 
     title: str
@@ -81,6 +86,7 @@ class Family:
     video: Literal["none", "joined", "timed"] = "timed"
     video_seconds: bool = False
     pickled: bool = False
+    norm_name: str = "norm"
 
     def language_attention(self, network: PreTrainedModel) -> dict[int, nn.Module]:
         """The attention module of every language layer that has a causal softmax over all earlier tokens.
@@ -98,6 +104,34 @@ class Family:
     def resampler(self, network: PreTrainedModel) -> nn.Module | None:
         """The attention module that makes a picture's tokens of its patches, where there is one."""
         return None
+
+    def places(self, network: PreTrainedModel) -> Places:
+        """Where taps are attached."""
+        language_model = network.model.language_model
+        layers = tuple(language_model.layers)
+        return Places(
+            language_model=language_model,
+            layers=layers,
+            softmax=(softmax := self.language_attention(network)),
+            projections={number: module.o_proj for number, module in softmax.items()},
+            mixers=tuple(getattr(layer, "self_attn", None) or layer.linear_attn for layer in layers),
+            mlps=tuple(layer.mlp for layer in layers),
+            norm=getattr(language_model, self.norm_name),
+            unembedding=network.get_output_embeddings(),
+            encoder=network.model.visual,
+        )
+
+    def features(self, output: Any) -> Features:
+        """The image features in what the encoder returned, of all images in their order."""
+        return Features(output.pooler_output, tuple(getattr(output, "deepstack_features", None) or ()))
+
+    def with_features(self, output: Any, features: Features) -> Any:
+        """What the encoder returned, with other image features in it."""
+        changed = copy(output)
+        changed.pooler_output = features.merged
+        if features.deepstack:
+            changed.deepstack_features = list(features.deepstack)
+        return changed
 
     def feed(
         self,

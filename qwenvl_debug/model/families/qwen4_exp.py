@@ -13,4 +13,5 @@ QWEN4_EXP = Family(
     model_types=("qwen4_exp",),
     softmax_kinds=("indexed_attention", "full_attention"),
     choosing=True,
+    norm_name="hyper_connection_mixer",  # its residual stream is several streams side by side, mixed at the end
 )

@@ -8,6 +8,7 @@ are prepared (that is fixed), and name their tuning to converse in generation_co
 from __future__ import annotations
 
 import json
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from qwenvl_debug.errors import ModelLoadError
 from qwenvl_debug.model.families.family import Family
+from qwenvl_debug.model.families.places import Places
 from qwenvl_debug.model.qwen_vl_1.configuration import QUERIES, QWenConfig
 from qwenvl_debug.model.qwen_vl_1.preprocessing import QWenImageProcessor
 from qwenvl_debug.model.qwen_vl_1.tokenizer import CHATML, FILE, RAW, QWenTokenizer
 from qwenvl_debug.model.registration import register
+from qwenvl_debug.model.taps import Features
 
 register()
 
@@ -39,6 +42,34 @@ class FirstGeneration(Family):
     def resampler(self, network: PreTrainedModel) -> nn.Module:
         """The cross-attention that makes 256 tokens of the patches."""
         return network.transformer.visual.attn_pool.attn
+
+    def places(self, network: PreTrainedModel) -> Places:
+        """Where taps are attached."""
+        language_model = network.transformer
+        layers = tuple(language_model.h)
+        return Places(
+            language_model=language_model,
+            layers=layers,
+            softmax=self.language_attention(network),
+            projections={number: layer.attn.c_proj for number, layer in enumerate(layers)},
+            mixers=tuple(layer.attn for layer in layers),
+            mlps=tuple(layer.mlp for layer in layers),
+            norm=language_model.ln_f,
+            unembedding=network.lm_head,
+            encoder=language_model.visual,
+            resampler=self.resampler(network),
+            pool=language_model.visual.attn_pool,
+        )
+
+    def features(self, output: Any) -> Features:
+        """As `Family.features`; the tower gives [images, 256, width]."""
+        return Features(output.last_hidden_state.flatten(0, 1))
+
+    def with_features(self, output: Any, features: Features) -> Any:
+        """As `Family.with_features`."""
+        changed = copy(output)
+        changed.last_hidden_state = features.merged.unflatten(0, output.last_hidden_state.shape[:2])
+        return changed
 
     def feed(
         self,
