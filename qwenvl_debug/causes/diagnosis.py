@@ -7,13 +7,14 @@ The questions are asked in an order in which each answer narrows what is left:
    correct image's pixels bring the answer back, the region is **not in the image**.
 3. *Was it perceived?* Where the correct run's image features of the region alone bring the answer back, and features of
    other places do not, the encoder did not deliver the region: **not perceived**.
-4. *Was it attended to?* Where more attention to the region alone flips the answer, and more attention to other places
-   does not, the region could be read and was not: **not attended**. Where blocking another place does, to which
-   attention had risen, the model was **distracted**. If both do, the attention that changed more is named.
+4. *Was it attended to?* Where the correct run reads the region (its answer suffers when attention to it is blocked),
+   and more attention to it alone flips the failing answer while more attention to other places does not, the region
+   could be read and was not: **not attended**. Where blocking another place flips it, to which attention had risen, the
+   model was **distracted**. If both do, the attention that changed more is named.
 5. *Is it elsewhere?* Where the image features outside the region bring the answer back, something else decides:
    **elsewhere**.
-6. *Was it overruled?* Where no image feature carries the difference, and the residual stream of the last prompt token
-   does, late, the right answer was lost on the language side: **overruled**.
+6. *Was it overruled?* Where no image feature carries the difference, attention has not gone elsewhere, and the residual
+   stream of the last prompt token carries it, late, the right answer was lost on the language side: **overruled**.
 
 Whatever is left is **undecided**. A verdict says what an intervention did on this pair, no more; it names the first
 question that is answered, and a failure can have a second cause. Thresholds were chosen on planted failures and judged
@@ -30,15 +31,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from qwenvl_debug.causes.cells import Cells, cells_of, elsewhere
+from qwenvl_debug.causes.cells import Cells, elsewhere
 from qwenvl_debug.causes.contrast import Contrast
 from qwenvl_debug.causes.effect import Effect
 from qwenvl_debug.causes.interventions import Boost
 from qwenvl_debug.causes.occlusion import changed_image, occlude
 from qwenvl_debug.causes.pair import Pair
+from qwenvl_debug.causes.placing import Placed, placed
 from qwenvl_debug.causes.progress import Steps
 from qwenvl_debug.causes.rising import rise, risen
 from qwenvl_debug.compare import HARMLESS, warped
+from qwenvl_debug.compare.sided import checked
 from qwenvl_debug.errors import CauseError, NothingToExplain
 from qwenvl_debug.regions import region_mask
 
@@ -68,6 +71,8 @@ NOTHING = 0.25
 """Share of the gap up to which all image features together are said to carry nothing."""
 GONE = 0.25
 """Correlation of gradients up to which the region's structure is said to be gone from the failing image."""
+READ = 0.15
+"""Share of the gap that the correct run must lose with the region blocked for it to be said to read it."""
 DOSES = (4.0, 16.0, 64.0)
 """Factors of the attention odds that are tried, mildest first."""
 RISEN = 4.0
@@ -105,6 +110,7 @@ class Diagnosis:
         sentence: the verdict, argued from its numbers in one or two sentences.
         evidence: what was tried, in order; the last decided.
         not_tried: what was not tried, and why.
+        carried: how regions were carried from one image to the other.
         contrast: the two answers; None where there is nothing to explain.
         gap: LD of the correct run less that of the failing one, in logits; NaN where there is nothing to explain.
         region: the region's name.
@@ -117,6 +123,7 @@ class Diagnosis:
     contrast: Contrast | None
     gap: float
     region: str
+    carried: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -129,14 +136,17 @@ class Diagnosis:
             "gap": None if np.isnan(self.gap) else self.gap,
             "evidence": [one.to_dict() for one in self.evidence],
             "not_tried": list(self.not_tried),
+            "carried": list(self.carried),
         }
 
 
 def diagnose(
     correct: Run,
     failing: Run,
-    region: Region | Sequence[Region],
+    regions: Region | Sequence[Region] = (),
     *,
+    left_regions: Region | Sequence[Region] = (),
+    right_regions: Region | Sequence[Region] = (),
     expected: str | None = None,
     alignment: Alignment | None = None,
     image: int = 0,
@@ -148,7 +158,8 @@ def diagnose(
 
     Args:
         correct, failing: runs of one model on nearly the same case.
-        region: what decides the answer, on the failing image, in its pixels.
+        regions: what decides the answer, on the correct image, in its pixels; carried to the failing one.
+        left_regions, right_regions: what decides it on the correct and on the failing image, where each has its own.
         expected: the right answer; by default the correct run's own.
         alignment: how the failing image lies in the correct one; found by itself where it is not given.
         image: which image of both cases.
@@ -160,26 +171,30 @@ def diagnose(
         CauseError: the runs are of different models, or no answer is expected.
         Cancelled: `cancel` was set.
     """
-    several = [region] if hasattr(region, "shapes") else list(region)
-    name = ", ".join(one.name for one in several)
+    given = [*checked(regions), *checked(left_regions), *checked(right_regions)]
+    name = ", ".join(dict.fromkeys(one.name for one in given))
     try:
         pair = Pair(correct, failing, expected=expected, alignment=alignment, image=image, cancel=cancel)
     except NothingToExplain as error:
         return Diagnosis("nothing to explain", str(error), (), (), None, float("nan"), name)
-    return _Examination(pair, several, name, progress, found).verdict()
+    return _Examination(pair, placed(pair, regions, left_regions, right_regions), progress, found).verdict()
 
 
 class _Examination:
     """Asks one question after the other, and keeps what was found."""
 
-    def __init__(self, pair: Pair, regions: list[Region], name: str, progress, found) -> None:
-        self.pair, self.regions, self.name, self.found = pair, regions, name, found
+    def __init__(
+        self, pair: Pair, there: Placed, progress: Progress | None, found: Callable[[Evidence], Any] | None
+    ) -> None:
+        self.pair, self.name, self.regions, self.found = pair, there.name, there.regions, found
         self.subject, self.image = pair.failing, pair.image
-        self.cells = cells_of(pair.failing.run, regions, pair.image)
+        self.cells, self.correct_cells = there.failing, there.correct
         self.places = elsewhere(self.cells, PLACES)
         self.steps = Steps(progress, 8)
+        self.distraction: Cells | None = None
         self.evidence: list[Evidence] = []
         self.not_tried: list[str] = []
+        self.carried = there.said
 
     def verdict(self) -> Diagnosis:
         for text, question in (
@@ -201,7 +216,14 @@ class _Examination:
     def _made(self, verdict: Verdict, sentence: str) -> Diagnosis:
         contrast = None if verdict == "nothing to explain" else self.pair.contrast
         return Diagnosis(
-            verdict, sentence, tuple(self.evidence), tuple(self.not_tried), contrast, self.pair.gap, self.name
+            verdict,
+            sentence,
+            tuple(self.evidence),
+            tuple(self.not_tried),
+            contrast,
+            self.pair.gap,
+            self.name,
+            self.carried,
         )
 
     def _add(self, question: str, effect: Effect, sentence: str) -> Effect:
@@ -280,6 +302,8 @@ class _Examination:
         return less if there > here else more
 
     def _more_to_the_region(self) -> tuple[Verdict, str] | None:
+        if not self._read_by_the_correct_run():
+            return None
         for by in DOSES:
             effect = self._boosted(self.cells, self.places, by)
             if effect.specific:
@@ -292,6 +316,23 @@ class _Examination:
         if not effect.specific:
             return None
         return "not attended", f"“{self.name}” could be read and was not. {sentence}"
+
+    def _read_by_the_correct_run(self) -> bool:
+        """Whether the correct run's answer suffers when nothing after the image attends to the region."""
+        pair = self.pair
+        if self.correct_cells is None:
+            return True
+        change = Boost(self.correct_cells, 0.0)
+        after, before = pair.correct.under(change), pair.correct.reading
+        lost = (before.difference - after.difference) / pair.gap
+        effect = Effect("attention blocked in the correct run", (change,), pair.contrast, before, after, gap=pair.gap)
+        reads = "so it reads it" if lost >= READ else "so it does not answer by it"
+        self._add(
+            "Does the correct run read it?",
+            effect,
+            f"With attention to “{self.name}” blocked the correct run loses {_percent(lost)} of the gap, {reads}.",
+        )
+        return lost >= READ
 
     def _less_elsewhere(self) -> tuple[Verdict, str] | None:
         self.distraction = risen(self.pair, self.cells) if self.pair.alignment.homography is not None else None
@@ -351,7 +392,8 @@ class _Examination:
         if not np.isnan(image):
             sentence = f"All its image features together bring {_percent(image)} of the gap back, and its {late}."
         self._add("Was it overruled?", effects[first], sentence)
-        if image <= NOTHING and first > layers // 2:
+        calm = self.distraction is None or rise(pair, self.distraction) < RISEN
+        if image <= NOTHING and first > layers // 2 and calm:
             return "overruled", f"The right answer was lost on the language side. {sentence}"
         return None
 

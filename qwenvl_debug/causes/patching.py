@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from qwenvl_debug.causes.cells import PLACES, Cells, cells_of, elsewhere
+from qwenvl_debug.causes.cells import PLACES, Cells, elsewhere
 from qwenvl_debug.causes.effect import Effect, answer_under
 from qwenvl_debug.causes.interventions import At
 from qwenvl_debug.causes.pair import Pair
+from qwenvl_debug.causes.placing import placed
 from qwenvl_debug.causes.progress import Steps
+from qwenvl_debug.compare.sided import checked
 from qwenvl_debug.errors import CauseError
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
 def patch(
     correct: Run,
     failing: Run,
-    region: Region | Sequence[Region] | Cells | None = None,
+    regions: Region | Sequence[Region] = (),
     *,
+    left_regions: Region | Sequence[Region] = (),
+    right_regions: Region | Sequence[Region] = (),
     at: Literal["encoder"] | At = "encoder",
     layer: int | None = None,
     group: str = "region",
@@ -49,7 +53,8 @@ def patch(
 
     Args:
         correct, failing: runs of one model.
-        region: on the failing image, in its pixels; or cells. Needed for the groups of image cells.
+        regions: on the correct image, in its pixels, carried to the failing one; needed for the groups of image cells.
+        left_regions, right_regions: on the correct and on the failing image, where each has its own.
         at: "encoder" for image features (merged and deepstack together), "residual" for the residual stream that
             `layer` reads, "attention" or "mlp" for what that block of `layer` adds.
         layer: for all but "encoder".
@@ -68,11 +73,12 @@ def patch(
         Cancelled: `cancel` was set.
     """
     pair = Pair(correct, failing, expected=expected, alignment=alignment, image=image, cancel=cancel)
-    if region is None and group in ("region", "margin", "other cells"):
-        raise CauseError(f"The group “{group}” needs a region: name one on the failing image.")
+    given = bool(checked(regions) or checked(left_regions) or checked(right_regions))
+    if not given and group in ("region", "margin", "other cells"):
+        raise CauseError(f"The group “{group}” needs a region: name one.")
     if at != "encoder" and layer is None:
         raise CauseError(f"A patch at “{at}” needs a layer: 0 to {pair.failing.pass_.layers}.")
-    cells = region if isinstance(region, Cells) or region is None else cells_of(failing, region, image)
+    cells = placed(pair, regions, left_regions, right_regions).failing if given else None
     places = elsewhere(cells, controls) if group == "region" and cells is not None else []
     places = [place for place in places if len(pair.patchable(place)) == len(place)]
     steps = Steps(progress, 1 + len(places) + generate)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SHARE = 0.8
 """Share of all that rose which the cells of `risen` hold together."""
 
+WIDE = 0.15
+"""Largest share of the image's cells that they may be."""
+
 
 def weights(subject: Subject, image: int) -> np.ndarray:
     """Attention of the row that chooses the token where the answers part, on an image's cells.
@@ -48,8 +51,7 @@ def risen(pair: Pair, region: Cells) -> Cells | None:
     """The cells outside a region whose attention rose most from the correct to the failing run.
 
     Returns:
-        The fewest that hold 80 % of the rise, at most as many as the region has (and at least 3); None where nothing
-        rose.
+        The fewest that hold 80 % of the rise, at most 15 % of the image's cells; None where nothing rose.
     """
     mine = weights(pair.failing, pair.image).mean((0, 1), dtype=np.float64)
     other = weights(pair.correct, pair.image).mean((0, 1), dtype=np.float64)
@@ -59,7 +61,7 @@ def risen(pair: Pair, region: Cells) -> Cells | None:
         return None
     order = np.argsort(-rose, kind="stable")
     held = np.cumsum(rose[order]) / rose.sum()
-    count = min(int(np.searchsorted(held, SHARE)) + 1, max(len(region), 3))
+    count = min(int(np.searchsorted(held, SHARE)) + 1, max(3, int(WIDE * len(rose))))
     return Cells(region.image, tuple(sorted(order[:count].tolist())), region.shape)
 
 

@@ -27,7 +27,7 @@ from qwenvl_debug.regions import Mask, Region
 CAUSES = ("not perceived", "not attended", "distracted", "overruled", "not in the image", "elsewhere", "nothing")
 """What is planted, in the words of the verdicts."""
 
-CHOOSING, JUDGING = 20_000, 30_000
+CHOOSING, JUDGING = 20_000, 40_000
 """Where the scenes begin on which thresholds are chosen, and those on which they are judged, among held-out ones."""
 
 

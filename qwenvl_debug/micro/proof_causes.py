@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from qwenvl_debug.case import Case
 from qwenvl_debug.causes import Diagnosis, Pair, cells_of, diagnose
@@ -23,9 +22,9 @@ from qwenvl_debug.causes.diagnosis import RISEN
 from qwenvl_debug.causes.rising import rise, risen
 from qwenvl_debug.errors import CauseError
 from qwenvl_debug.micro.gallery import pairs
+from qwenvl_debug.micro.ground_truth import asked_about, true_regions
 from qwenvl_debug.micro.planted import CAUSES, CHOOSING, JUDGING, Planted, planted
 from qwenvl_debug.model import DebugModel, load_model
-from qwenvl_debug.regions import Mask, Region
 
 NOTHING = "nothing to explain"
 VERDICTS = (*(cause for cause in CAUSES if cause != "nothing"), NOTHING, "undecided")
@@ -82,15 +81,9 @@ def gallery(model: DebugModel) -> list[tuple[str, str, Diagnosis]]:
         sides = (pair.correct, pair.failing)
         runs = [model.ask(Case(side, pair.question, expected=pair.expected)) for side in sides]
         name = asked_about(pair)
-        mask = np.asarray(Image.open(pair.regions["failing"][name]).convert("L")) > 127
-        made.append((pair.title, name, diagnose(*runs, Region(name, [Mask(mask)]))))
+        mine = [next(one for one in true_regions(pair, side) if one.name == name) for side in ("correct", "failing")]
+        made.append((pair.title, name, diagnose(*runs, left_regions=mine[0], right_regions=mine[1])))
     return made
-
-
-def asked_about(pair: Any) -> str:
-    """The name of the region that a gallery pair's question is about."""
-    names = list(pair.regions["failing"])
-    return next((name for name in names if name in pair.expected), names[0])
 
 
 def markdown(done: list[dict[str, Any]], diagnoses: list[tuple[str, str, Diagnosis]]) -> str:

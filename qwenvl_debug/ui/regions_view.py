@@ -16,6 +16,7 @@ import streamlit as st
 
 from qwenvl_debug.errors import QwenVLDebugError
 from qwenvl_debug.maps import map_stack
+from qwenvl_debug.micro.ground_truth import true_regions
 from qwenvl_debug.ui import (
     archive,
     drawings,
@@ -34,7 +35,7 @@ from qwenvl_debug.ui.jobs import worker
 from qwenvl_debug.ui.region_reading import region_reading
 from qwenvl_debug.ui.region_scores import RegionScores, score_sides
 from qwenvl_debug.ui.sentence import plain, show_error
-from qwenvl_debug.ui.truth import bring_truth, truth
+from qwenvl_debug.ui.truth import bring_truth
 from qwenvl_debug.ui.viewer import keeper
 from qwenvl_debug.ui.work import scope_of
 
@@ -83,7 +84,7 @@ def _alignment(model: str, choice: Choice) -> Alignment:
 def _offer_truth(pair: Any, hashes: list[str]) -> None:
     def put_back() -> None:
         for side, sha in zip(("correct", "failing"), hashes, strict=True):
-            drawings.replace(sha, truth(pair, side))
+            drawings.replace(sha, true_regions(pair, side))
 
     if pair is not None and any((drawings.load(sha) or drawings.Drawing()).version for sha in hashes):
         st.button(

@@ -11,10 +11,10 @@ import streamlit as st
 
 from qwenvl_debug.compare import PERTURBATIONS, Sweep, sweep
 from qwenvl_debug.compare.sweep import PROBABILITY
+from qwenvl_debug.micro.ground_truth import true_regions
 from qwenvl_debug.report.text import percent
 from qwenvl_debug.ui import drawings, own_form, pairs, sweep_charts, tasks
 from qwenvl_debug.ui.sentence import plain
-from qwenvl_debug.ui.truth import truth
 
 if TYPE_CHECKING:
     from qwenvl_debug.case import Case, Picture
@@ -104,7 +104,7 @@ def _regions(choice: Choice, side: str) -> tuple[Region, ...]:
     if drawn is not None:
         return drawn.regions()[0]
     pair = pairs.gallery().get(choice.address.get("pair"))
-    return truth(pair, side) if pair is not None else ()
+    return true_regions(pair, side) if pair is not None else ()
 
 
 def _key(case: Case, regions: tuple[Region, ...], change: Perturbation, strengths: Any, hidden: Any) -> tuple[Any, ...]:

@@ -38,8 +38,8 @@ def test_in_fog_the_towers_features_alone_bring_the_answer_back(answered, region
     """An independent trial with plain hooks: 1.03 of LD from the tower's cells, -0.05 from all others, 0 at random."""
     tower = region_of("pearl-fog", "tower")
     correct, failing = answered("pearl-fog")
-    inside = patch(correct, failing, tower)
-    outside = patch(correct, failing, tower, group="other cells")
+    inside = patch(correct, failing, right_regions=tower)
+    outside = patch(correct, failing, right_regions=tower, group="other cells")
     assert inside.recovered == pytest.approx(1.0, abs=0.05)
     assert inside.flips
     assert inside.specific
@@ -118,7 +118,7 @@ def test_the_new_answer_is_what_the_model_then_says(answered, region_of):
     correct, failing = answered("pearl-board-zh")
     effect = boost(failing, region_of("pearl-board-zh", "spheres"), 16, controls=0, generate=True)
     assert effect.answer == correct.answer
-    restored = patch(*answered("pearl-fog"), region_of("pearl-fog", "tower"), controls=0, generate=True)
+    restored = patch(*answered("pearl-fog"), region_of("pearl-fog", "tower", "correct"), controls=0, generate=True)
     assert restored.answer == answered("pearl-fog")[0].answer
 
 
