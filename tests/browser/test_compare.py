@@ -10,9 +10,9 @@ from qwenvl_debug.case import Case
 from qwenvl_debug.compare import compare, noise_floor
 from qwenvl_debug.maps import answer_query, map_stack
 from qwenvl_debug.micro.gallery import pairs
+from qwenvl_debug.micro.ground_truth import true_regions
 from qwenvl_debug.model import load_model
 from qwenvl_debug.ui.reading import percent
-from qwenvl_debug.ui.truth import truth
 
 pytestmark = pytest.mark.browser
 CELLS = ".st-key-chart_heads .mark-rect path"
@@ -194,7 +194,7 @@ def test_the_page_opens_on_what_stands_out_most_and_lists_it_beside_the_noise(vi
     pair = pairs()[0]
     model, sides = load_model("micro"), (pair.correct, pair.failing)
     correct, failing = (model.ask(Case(one, pair.question), target=pair.expected) for one in sides)
-    left, right = truth(pair, "correct"), truth(pair, "failing")
+    left, right = true_regions(pair, "correct"), true_regions(pair, "failing")
     noise = noise_floor(correct, regions=left)
     layer, head = compare(correct, failing, left_regions=left, right_regions=right, noise=noise).ranking.top()
 

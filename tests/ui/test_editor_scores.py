@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from qwenvl_debug.maps import MapStack, Query, map_stack
+from qwenvl_debug.micro.ground_truth import true_regions
 from qwenvl_debug.regions import Ellipse, Rectangle, Region, region_mask
 from qwenvl_debug.regions.baselines import covers_elsewhere
 from qwenvl_debug.ui import region_charts
 from qwenvl_debug.ui.region_reading import region_reading, stretch
 from qwenvl_debug.ui.region_scores import SIDES, score_sides
 from qwenvl_debug.ui.score_cards import card
-from qwenvl_debug.ui.truth import truth
 from tests.ui.hand_made import make_run
 
 SIZE = (100, 80)
@@ -188,7 +188,7 @@ def test_gallery_masks_become_regions_and_what_was_asked_about_is_to_be_looked_a
         pixels[5:15, 10:30] = 255
         Image.fromarray(pixels).convert("1").save(masks[name])
     pair = SimpleNamespace(task="colour", question="星形是什么颜色？", expected="红色", regions={"correct": masks})
-    star, heart = truth(pair, "correct")
+    star, heart = true_regions(pair, "correct")
     assert (star.expect, heart.expect) == ("look", "measure")
     np.testing.assert_array_equal(star.shapes[0].pixels, pixels > 0)
 
